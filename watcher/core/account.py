@@ -1,0 +1,132 @@
+"""An account: one credential for one registry, and the repositories that it watches.
+
+Plain frozen values, made by `config` and read by everything above. A Credential's repr hides
+the secret, so that no log line or traceback can show it (SPEC 3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from watcher.core.reference import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What is sent to the registry: a user with a password, or an identity token (docker config)."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    identity_token: str | None = field(default=None, repr=False)
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.password is None and self.identity_token is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialSource:
+    """Where the credential comes from; at most one of the password sources is set (SPEC 3.1)."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    password_file: Path | None = None
+    password_env: str | None = None
+    password_command: str | tuple[str, ...] | None = None
+    password_ttl: timedelta = timedelta(hours=1)
+    password_timeout: timedelta = timedelta(seconds=30)
+    docker_config: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Discovery by the registry's `_catalog`; `include` is an RE2 pattern, full match."""
+
+    include: str | None = None
+    skip: tuple[str, ...] = ()
+    refresh: timedelta = timedelta(minutes=10)
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollSchedule:
+    """When repositories are polled: every so often, or by a cron expression in a time zone."""
+
+    every: timedelta | None = timedelta(seconds=60)
+    cron: str | None = None
+    timezone: str = "UTC"
+    jitter: timedelta | None = None
+
+
+class DigestTracking(StrEnum):
+    """Which tags' digests are looked up on each poll (SPEC 3.1 `track_digests`)."""
+
+    AUTO = "auto"
+    ALL = "all"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """TLS settings; they hold for the token server too."""
+
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """`total` bounds one repository's whole poll; the others one connect or one read."""
+
+    connect: timedelta = timedelta(seconds=10)
+    read: timedelta = timedelta(seconds=30)
+    total: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How hard an account may press its registry."""
+
+    concurrency: int = 8
+    requests_per_second: float | None = None
+    page_size: int = 1000
+    max_pages: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One credential for one registry (SPEC 3.1)."""
+
+    name: str
+    registry: Registry
+    credential: CredentialSource = CredentialSource()
+    repositories: tuple[str, ...] = ()
+    catalog: Catalog | None = None
+    poll: PollSchedule = PollSchedule()
+    track_digests: DigestTracking = DigestTracking.AUTO
+    tls: Tls = Tls()
+    proxy: str | None = field(default=None, repr=False)
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    hold_above: int = 50
+    stale_after: timedelta | None = None
+    include_artifacts: bool = False
+
+
+class CredentialProvider(Protocol):
+    """The one door to an account's credential; made by `credentials`, used by `registry`."""
+
+    async def get(self) -> Credential:
+        """The credential to send now; raises CredentialError."""
+        ...
+
+    async def renew(self, refused: Credential) -> Credential:
+        """What to send after a 400, 401 or 403 on `refused`: the source is read or run again, at
+        most once a minute. May be the same credential; raises CredentialError."""
+        ...

@@ -1,0 +1,67 @@
+"""The result of one poll of one repository: what `store.record_poll` writes in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from watcher.core.change import Change, Quarantine, TriggerState
+from watcher.core.pipeline import NewExecution
+from watcher.core.trigger import Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollRecord:
+    """What a poll found and decided (ARCHITECTURE section 3, step 5).
+
+    `baseline` lists the tags of a first sight, in the registry's order, each with its digest or
+    None. `digests` are tags whose digest became known without a change (tracking switched on).
+    `triggers` holds the states that changed. `executions` are in the order in which they queue;
+    each belongs to the decision with the same trigger and change. When the decisions are held,
+    `executions` is empty and `held` maps (trigger, tag, change number) to what would be queued.
+    `fingerprint` is of the listing's bytes, None when the next poll must parse again.
+    """
+
+    account: str
+    repository: str
+    at: datetime
+    baseline: Mapping[str, str | None] | None = None
+    changes: tuple[Change, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
+    triggers: Mapping[str, TriggerState] = field(default_factory=dict)
+    executions: tuple[NewExecution, ...] = ()
+    held: Mapping[tuple[str, str, int], NewExecution] = field(default_factory=dict)
+    quarantine: Quarantine | None = None
+    fingerprint: bytes | None = None
+
+
+class RepositoryState(StrEnum):
+    """The words of `watcher status` for one repository (SPEC 8)."""
+
+    OK = "ok"
+    PENDING = "pending"
+    QUARANTINED = "quarantined"
+    FAILING = "failing"
+    PARKED = "parked"
+    STALE = "stale"
+
+
+@dataclass(slots=True, kw_only=True)
+class RepositoryStatus:
+    """Bookkeeping of one repository, kept in memory and flushed in batches (SPEC 5).
+    Times are seconds since the epoch, for 10 000 of these are held at once."""
+
+    account: str
+    repository: str
+    tags: int = 0
+    last_check: float | None = None
+    last_success: float | None = None
+    last_error: str | None = None
+    next_check: float | None = None
+    failures: int = 0
+    quarantined: bool = False
+    fingerprint: bytes | None = None
+    known: bool = False

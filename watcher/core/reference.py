@@ -1,0 +1,121 @@
+"""Registry, repository and reference names: parse, print back, Docker Hub's many spellings.
+
+Grammar of the OCI distribution specification 1.1 ("Pulling manifests"). Everyone may import it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DOCKER_HUB_API_HOST = "registry-1.docker.io"
+DOCKER_HUB_NAME = "index.docker.io"
+_DOCKER_HUB_SPELLINGS = frozenset({"docker.io", DOCKER_HUB_NAME, DOCKER_HUB_API_HOST})
+
+_REPOSITORY = re.compile(
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+MAXIMUM_REPOSITORY_LENGTH = 255
+
+
+def is_repository_name(name: str) -> bool:
+    return len(name) <= MAXIMUM_REPOSITORY_LENGTH and _REPOSITORY.fullmatch(name) is not None
+
+
+def is_tag(tag: str) -> bool:
+    return _TAG.fullmatch(tag) is not None
+
+
+def is_digest(digest: str) -> bool:
+    return _DIGEST.fullmatch(digest) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A host that speaks the v2 API.
+
+    `name` is how images are written (`index.docker.io`, `eu.gcr.io`, `localhost:5000`);
+    `base_url` is where requests go, without a trailing slash (`https://registry-1.docker.io`).
+    """
+
+    name: str
+    base_url: str
+
+    @property
+    def is_docker_hub(self) -> bool:
+        return self.name == DOCKER_HUB_NAME
+
+    @staticmethod
+    def parse(address: str, *, plain_http: bool = False) -> Registry:
+        """Read `host`, `host:port` or a URL (a trailing `/` or `/v2` is cut).
+
+        Raises ValueError with a sentence for the user when the address can't be one.
+        """
+        text = address.strip()
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            scheme, rest = "https", text
+        if scheme not in ("http", "https"):
+            raise ValueError(f"{address!r} starts with {scheme}://, a registry speaks http or https")
+        if scheme == "http" and not plain_http:
+            raise ValueError(f"{address!r} is plain http; say so with `plain_http: true`")
+        rest = rest.rstrip("/").removesuffix("/v2").rstrip("/")
+        if _HOST.fullmatch(rest) is None:
+            raise ValueError(f"{address!r} is not a registry host, host:port or URL")
+        host = rest.lower()
+        if host in _DOCKER_HUB_SPELLINGS:
+            return Registry(DOCKER_HUB_NAME, f"https://{DOCKER_HUB_API_HOST}")
+        return Registry(host, f"{'http' if plain_http else 'https'}://{host}")
+
+    def canonical_repository(self, name: str) -> str:
+        """The name inside this registry: Docker Hub's official images live under `library/`."""
+        if self.is_docker_hub and "/" not in name:
+            return f"library/{name}"
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image by name: `registry/repository`, with a tag, a digest, or both."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.registry}/{self.repository}"
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.name}{tag}{digest}"
+
+    @staticmethod
+    def parse(text: str) -> Reference:
+        """Read an image as people write it; `nginx` is `index.docker.io/library/nginx`.
+
+        Raises ValueError with a sentence for the user.
+        """
+        rest, _, digest = text.strip().partition("@")
+        if digest and not is_digest(digest):
+            raise ValueError(f"{text!r}: {digest!r} is not a digest")
+        head, slash, tail = rest.rpartition("/")
+        last, colon, tag = tail.partition(":")
+        path = f"{head}{slash}{last}"
+        if colon and not is_tag(tag):
+            raise ValueError(f"{text!r}: {tag!r} is not a tag")
+        first, slash, remainder = path.partition("/")
+        if slash and ("." in first or ":" in first or first == "localhost"):
+            registry = Registry.parse(first)
+            name = registry.canonical_repository(remainder)
+        else:
+            registry = Registry.parse(DOCKER_HUB_NAME)
+            name = registry.canonical_repository(path)
+        if not is_repository_name(name):
+            raise ValueError(f"{text!r}: {name!r} is not a repository name")
+        return Reference(registry.name, name, tag or None, digest or None)
