@@ -1,0 +1,1 @@
+"""The stages that a pipeline can be made of, one module each (SPEC 7)."""

@@ -1,0 +1,151 @@
+"""What every stage is given and what it must offer: the seam between the runner and the stages.
+
+A stage is a value without state of its own: all it knows comes with the context, so that any
+engine can run it, in any process, again after a crash (SPEC 6.2). Imports nothing heavy; the
+runner and every stage module import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from watcher.core.pipeline import Execution, Json, StageOutcome, StageSpec
+
+if TYPE_CHECKING:
+    import httpx
+
+    from watcher.config.fields import Kind
+
+LOG_LIMIT = 64 * 1024
+
+
+class ImageFacts(Protocol):
+    """What a registry must be asked about the run's image. Each fact is asked for once per run:
+    the same answer comes back to every stage (SPEC 4). Both raise RegistryError or
+    CredentialError, and StageError when the run has no image."""
+
+    async def digest(self) -> str: ...
+
+    async def labels(self) -> Mapping[str, str]: ...
+
+
+class Children(Protocol):
+    """Runs that a stage starts."""
+
+    async def submit(self, pipeline: str, parameters: Mapping[str, Json], key: str) -> str:
+        """Queue a run of `pipeline` whose `trigger` is the parent's; its id.
+
+        The same `key` never queues twice and gives the same id. Raises StageError when the
+        pipeline is unknown or a required parameter is missing.
+        """
+        ...
+
+    async def execution(self, identifier: str) -> Execution | None:
+        """The run with that id as it stands now."""
+        ...
+
+
+class Stage(Protocol):
+    """One type of stage. `options` is the schema of its value in the config."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def options(self) -> Kind: ...
+
+    async def run(self, options: Json, context: StageContext) -> StageOutcome:
+        """Do the work, or a part of it.
+
+        `options` is the value from the config, validated but not rendered. It may be called again
+        for the same stage: after a Retry, after a Waiting, and after a crash. A WatcherError that
+        it raises means Retry when it is temporary, else Failed. Cancellation is its time-out: it
+        must leave nothing running.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class StageLog:
+    """The last 64 KiB that a stage said. `written` counts the bytes ever added, so that whoever
+    saves the text while the stage runs can see cheaply that there is more."""
+
+    written: int = 0
+    _kept: bytearray = field(default_factory=bytearray)
+
+    @staticmethod
+    def of(text: str) -> StageLog:
+        """A log that goes on after `text`, as kept from an earlier attempt."""
+        log = StageLog()
+        log.write(text)
+        return log
+
+    def write(self, text: str) -> None:
+        data = text.encode(errors="replace")
+        self.written += len(data)
+        self._kept += data
+        if len(self._kept) > LOG_LIMIT:
+            del self._kept[: len(self._kept) - LOG_LIMIT]
+
+    def line(self, text: str) -> None:
+        self.write(f"{text}\n")
+
+    @property
+    def text(self) -> str:
+        """What is kept; a character that the cut split is left out."""
+        return self._kept.decode(errors="ignore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageContext:
+    """Everything that one run of one stage may use.
+
+    `outputs` holds what earlier stages gave, by stage name. `attempt` counts from 1. `resumed` is
+    the state of the stage's own earlier Waiting, None at its first run. `now` gives aware UTC.
+    """
+
+    execution: Execution
+    spec: StageSpec
+    index: int
+    attempt: int
+    outputs: Mapping[str, Json]
+    log: StageLog
+    image: ImageFacts
+    children: Children
+    http: Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
+    now: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[None]]
+    resumed: Json = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this stage of this run (SPEC 6.2)."""
+        return f"{self.execution.id}/{self.spec.name}"
+
+    async def rendered(self, tree: Json) -> Json:
+        """Plain data with every `${...}` in it replaced. Raises RenderError, RegistryError."""
+        from watcher.render.expressions import facts_needed, render
+
+        return render(tree, await self.scope(facts_needed(tree)))
+
+    async def holds(self, condition: str) -> bool:
+        """Whether an `if` is true. Raises RenderError, RegistryError."""
+        from watcher.render.expressions import condition_facts, holds
+
+        return holds(condition, await self.scope(condition_facts(condition)))
+
+    async def scope(self, facts: frozenset[str]) -> dict[str, Json]:
+        """The names of SPEC 4; the registry is asked for `facts` (of `render.scope.Fact`) only."""
+        from watcher.render.scope import Fact, build_scope
+
+        exists = self.execution.change != "deleted"
+        return build_scope(
+            self.execution,
+            self.outputs,
+            digest=await self.image.digest() if Fact.DIGEST in facts and exists else None,
+            labels=await self.image.labels() if Fact.LABELS in facts and exists else None,
+        )
