@@ -1,7 +1,7 @@
 """Every error that this program raises on purpose, sorted by what the caller can do.
 
     WatcherError                 message, hint, temporary, retry_after
-    ├── ConfigError              all problems of a config, each with file, line and key path (exit 2)
+    ├── ConfigError              all problems of a config, with file, line and key path (exit 2)
     ├── UsageError               a command asked for what does not exist or may not be (exit 2)
     ├── StateError               the state file can't be used; it is never replaced by a new one
     │   ├── StateLocked          another process holds it (exit 3)
@@ -13,8 +13,8 @@
     │   ├── AuthenticationFailed the credential was refused (the account)
     │   ├── AccessDenied         this repository is refused or does not exist for this account
     │   ├── NotFound             the repository or the manifest does not exist
-    │   ├── RateLimited          429, or 503 with Retry-After; retry_after is set and capped at 24 h
-    │   ├── ProtocolError        an answer that can't be believed (a login page, wrong JSON, wrong digest)
+    │   ├── RateLimited          429, or 503 with Retry-After; retry_after is capped at 24 h
+    │   ├── ProtocolError        an answer that can't be believed (login page, wrong JSON or digest)
     │   ├── IncompleteListing    some page failed, looped, or went over a cap: nothing is known
     │   └── TransportError       no answer: DNS, refused, reset, time-out (temporary)
     │       ├── TlsError         certificate unknown, expired, or for another name

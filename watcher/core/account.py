@@ -17,7 +17,7 @@ from watcher.core.reference import Registry
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What is sent to the registry: a user with a password, or an identity token (docker config)."""
+    """What is sent to the registry: a user with a password, or docker's identity token."""
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)

@@ -127,7 +127,7 @@ class Concurrency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """A named list of stages (SPEC 3.3). `timeout` is of the whole run, without waits for people."""
+    """A named list of stages (SPEC 3.3). `timeout` is of the whole run, waits for people apart."""
 
     name: str
     stages: tuple[StageSpec, ...]

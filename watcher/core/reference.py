@@ -17,7 +17,10 @@ _REPOSITORY = re.compile(
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+    r"(?::[0-9]{1,5})?"
+)
 MAXIMUM_REPOSITORY_LENGTH = 255
 
 
@@ -59,7 +62,7 @@ class Registry:
         if not separator:
             scheme, rest = "https", text
         if scheme not in ("http", "https"):
-            raise ValueError(f"{address!r} starts with {scheme}://, a registry speaks http or https")
+            raise ValueError(f"{address!r} starts with {scheme}://, not with http:// or https://")
         if scheme == "http" and not plain_http:
             raise ValueError(f"{address!r} is plain http; say so with `plain_http: true`")
         rest = rest.rstrip("/").removesuffix("/v2").rstrip("/")

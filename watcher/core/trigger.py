@@ -50,8 +50,8 @@ class Trigger:
     repositories: tuple[str, ...] = ()
     repository_pattern: str | None = None
     enabled: bool = True
-    tag: TagRule = TagRule()
-    order: Ordering = Ordering()
+    tag: TagRule = field(default_factory=TagRule)
+    order: Ordering = field(default_factory=Ordering)
     fire: Fire = Fire.EACH
     allow_downgrade: bool = False
     changes: frozenset[ChangeKind] = frozenset({ChangeKind.NEW})

@@ -1,0 +1,58 @@
+# One command each; every one makes .venv itself when it is missing or older than the lock file.
+# `make demo` and `make test` work as the first and only command on a machine that has
+# Python 3.11 or later, make and a package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+.PHONY: venv demo test check lint types layers bench soak docs lock clean
+
+venv: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+demo: venv
+	$(BIN)/watcher demo
+
+test: venv
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -n auto
+
+check: lint types layers test
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+layers: venv
+	$(BIN)/lint-imports
+
+# Ratios against peers on the same work; see benchmarks/README.md.
+bench: venv
+	$(BIN)/python -m benchmarks
+
+# The long form of the tests that kill the daemon: 200 kills and more.
+soak: venv
+	$(BIN)/python -m pytest -m soak --timeout=3600 tests/system
+
+# What is generated: docs/configuration.md.
+docs: venv
+	$(BIN)/python -m watcher.cli.reference > docs/configuration.md
+
+lock: venv
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --extra test --generate-hashes --allow-unsafe --strip-extras \
+	  --no-emit-index-url --no-emit-options --no-header --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

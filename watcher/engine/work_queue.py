@@ -1,0 +1,93 @@
+"""A queue of repositories to poll that never holds one twice and never polls one twice at once.
+
+A key that is put while it is being polled is polled once more afterwards, so that a nudge is
+never lost (ARCHITECTURE section 4: what APScheduler loses, this keeps). Urgent keys, from an
+operator, overtake scheduled ones. One event loop uses it; nothing here is thread-safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class WorkQueue(Generic[Key]):
+    """Keys wait, are in progress, or are in progress and dirty; each in at most one place."""
+
+    def __init__(self) -> None:
+        self._urgent: deque[Key] = deque()
+        self._scheduled: deque[Key] = deque()
+        self._waiting: set[Key] = set()
+        self._in_progress: set[Key] = set()
+        self._dirty: set[Key] = set()
+        self._getters: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is in progress."""
+        return not self._waiting and not self._in_progress
+
+    def put(self, key: Key, *, urgent: bool = False) -> None:
+        """Ask for one more look at the key; a second ask before the look changes nothing."""
+        if key in self._in_progress:
+            self._dirty.add(key)
+            return
+        if key in self._waiting:
+            if urgent:
+                self._urgent.append(key)  # its scheduled place becomes stale, `get` passes over it
+            return
+        self._waiting.add(key)
+        (self._urgent if urgent else self._scheduled).append(key)
+        self._wake_one()
+
+    async def get(self) -> Key:
+        """The next key; it counts as in progress until `done` is called with it."""
+        while not self._waiting:
+            getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._getters.append(getter)
+            try:
+                await getter
+            except asyncio.CancelledError:
+                self._pass_on(getter)
+                raise
+        key = (self._urgent or self._scheduled).popleft()
+        while key not in self._waiting:
+            key = (self._urgent or self._scheduled).popleft()
+        self._waiting.discard(key)
+        self._in_progress.add(key)
+        return key
+
+    def done(self, key: Key) -> None:
+        """The look is over; if somebody asked meanwhile, the key waits again."""
+        self._in_progress.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.put(key)
+
+    def clear(self) -> None:
+        """Forget what waits; what is in progress ends as it will."""
+        self._urgent.clear()
+        self._scheduled.clear()
+        self._waiting.clear()
+        self._dirty.clear()
+
+    def _pass_on(self, getter: asyncio.Future[None]) -> None:
+        """A getter that was cancelled after it was woken leaves its turn to the next."""
+        if getter.done() and not getter.cancelled():
+            self._wake_one()
+        elif getter in self._getters:
+            self._getters.remove(getter)
+
+    def _wake_one(self) -> None:
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                return

@@ -1,0 +1,37 @@
+"""The closed set of event names: what a log line can be about, and the words of its `event` key."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """Each says what happened; docs/architecture.md lists them all, and a test compares."""
+
+    STARTED = "started"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    CONFIG_LOADED = "config_loaded"
+    CONFIG_REJECTED = "config_rejected"
+    CATALOG_READ = "catalog_read"
+    CATALOG_FAILED = "catalog_failed"
+    POLLED = "polled"
+    POLL_FAILED = "poll_failed"
+    POLL_RECOVERED = "poll_recovered"
+    POLL_PARKED = "poll_parked"
+    BASELINE_RECORDED = "baseline_recorded"
+    LISTING_QUARANTINED = "listing_quarantined"
+    TAG_NEW = "tag_new"
+    TAG_MOVED = "tag_moved"
+    TAG_DELETED = "tag_deleted"
+    TAG_UNREADABLE = "tag_unreadable"
+    EVENTS_HELD = "events_held"
+    EXECUTION_QUEUED = "execution_queued"
+    EXECUTION_STARTED = "execution_started"
+    EXECUTION_FINISHED = "execution_finished"
+    STAGE_STARTED = "stage_started"
+    STAGE_FINISHED = "stage_finished"
+    REQUEST_SERVED = "request_served"
+    STATE_FAILED = "state_failed"
+    INTERNAL_ERROR = "internal_error"
+    LIBRARY = "library"

@@ -1,0 +1,106 @@
+"""Log lines as events with keys, for the console or as JSON, on stderr.
+
+structlog is loaded with the first line that is really written: a pass with nothing to say never
+pays for it. Third-party lines (httpx, APScheduler) come through the standard library's logging and
+leave in the same shape, as event `library`. Control characters are cut, so nothing remote can
+forge a line.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+from watcher.telemetry.events import Event
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class Log:
+    """Writes events at or above a level; made once by the command line and handed down."""
+
+    def __init__(
+        self, level: str = "info", style: str = "console", stream: TextIO | None = None
+    ) -> None:
+        self._level = LEVELS[level]
+        self._style = style
+        self._stream = stream
+        self._writer: Any = None
+
+    def debug(self, event: Event, **keys: object) -> None:
+        self._write(10, event, keys)
+
+    def info(self, event: Event, **keys: object) -> None:
+        self._write(20, event, keys)
+
+    def warning(self, event: Event, **keys: object) -> None:
+        self._write(30, event, keys)
+
+    def error(self, event: Event, **keys: object) -> None:
+        self._write(40, event, keys)
+
+    def capture_libraries(self) -> None:
+        """Send what libraries log through this log; for the daemon, since it costs imports."""
+        root = logging.getLogger()
+        root.handlers[:] = [_LibraryHandler(self)]
+        root.setLevel(self._level)
+        for chatty in ("httpx", "httpcore", "apscheduler"):
+            logging.getLogger(chatty).setLevel(max(self._level, logging.WARNING))
+
+    def _write(self, level: int, event: Event, keys: Mapping[str, object]) -> None:
+        if level < self._level:
+            return
+        if self._writer is None:
+            self._writer = _writer(self._style, self._stream or sys.stderr)
+        self._writer.log(level, event.value, **{k: v for k, v in keys.items() if v is not None})
+
+
+class _LibraryHandler(logging.Handler):
+    """One line of a library becomes one event of ours."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self._log._write(
+            record.levelno,
+            Event.LIBRARY,
+            {
+                "library": record.name,
+                "message": record.getMessage(),
+                "error": f"{type(error).__name__}: {error}" if error else None,
+            },
+        )
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which could forge lines or drive a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _writer(style: str, stream: TextIO) -> Any:
+    import structlog
+
+    renderer: Any
+    if style == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
+    return structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _clean,
+            renderer,
+        ],
+    )
+
+
+def _clean(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: printable(v) if isinstance(v, str) else v for key, v in line.items()}
