@@ -1,0 +1,1 @@
+"""The config file: YAML to frozen models of `core`; each key is declared once (see `fields`)."""

@@ -1,0 +1,53 @@
+"""The state of reading one file: where it lies, what was wrong, and on which line each key stood.
+
+Kinds report here and go on, so that a user sees all problems at once (SPEC 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from watcher.config.nodes import Node
+from watcher.errors import Problem
+
+
+class Invalid(Enum):
+    """The one value that stands for "reported, and of no use"."""
+
+    INVALID = "invalid"
+
+
+INVALID = Invalid.INVALID
+
+
+@dataclass(slots=True, kw_only=True)
+class Reading:
+    """`directory` is what relative paths are relative to; `lines` maps key paths to lines."""
+
+    file: str
+    directory: Path
+    environment: Mapping[str, str]
+    problems: list[Problem] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def refuse(self, node: Node, path: str, message: str, hint: str | None = None) -> Invalid:
+        """Report a problem of a node; messages must not hold what may be a secret."""
+        self.problems.append(Problem(self.file, node.line, path, message, hint))
+        return INVALID
+
+    def trial(self) -> Reading:
+        """A reading of the same file whose problems are its own, to try a kind with."""
+        return Reading(file=self.file, directory=self.directory, environment=self.environment)
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The hint for a misspelt word, when one of `words` is near."""
+    import difflib  # only a wrong config pays for it
+
+    known = list(words)
+    lowered = {known_word.lower().replace("-", "_"): known_word for known_word in known}
+    close = difflib.get_close_matches(word.lower().replace("-", "_"), lowered, n=1)
+    return f"did you mean {lowered[close[0]]!r}?" if close else None
