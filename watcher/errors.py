@@ -7,7 +7,8 @@
     │   ├── StateLocked          another process holds it (exit 3)
     │   ├── StateCorrupt         SQLite says that it is damaged
     │   ├── StateTooNew          a newer version of this program wrote it
-    │   └── StateUnwritable      read-only or full disk, missing directory, no permission
+    │   ├── StateUnwritable      read-only or full disk, missing directory, no permission
+    │   └── StateChanged         another process recorded the repository meanwhile (temporary)
     ├── CredentialError          a password source failed; the account is at fault, not a repository
     ├── RegistryError            host, status; what a registry answered or failed to answer
     │   ├── AuthenticationFailed the credential was refused (the account)
@@ -102,6 +103,12 @@ class StateTooNew(StateError):
 
 class StateUnwritable(StateError):
     """The state file can't be written: read-only, full disk, or no permission."""
+
+
+class StateChanged(StateError):
+    """What was to be recorded was computed from a state that is no longer there; look again."""
+
+    temporary = True
 
 
 class CredentialError(WatcherError):

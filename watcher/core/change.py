@@ -50,7 +50,8 @@ class TriggerState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRepository:
-    """Everything stored about one repository that detection needs."""
+    """Everything stored about one repository that detection needs. `generation` counts the polls
+    recorded so far, so that a result computed from this can be told from an outdated one."""
 
     account: str
     repository: str
@@ -58,6 +59,7 @@ class KnownRepository:
     tags: Mapping[str, KnownTag] = field(default_factory=dict)
     triggers: Mapping[str, TriggerState] = field(default_factory=dict)
     quarantine: Quarantine | None = None
+    generation: int = 0
 
     @property
     def present(self) -> dict[str, KnownTag]:

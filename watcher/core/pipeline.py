@@ -184,26 +184,46 @@ class NewExecution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What a person, or the time-out, decided about a stage that waits for a person."""
+
+    approved: bool
+    person: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRun:
-    """What the store knows of one stage of one execution. Times are aware, in UTC."""
+    """What the store knows of one stage of one execution. Times are aware, in UTC.
+
+    `attempts` counts starts but for those after a wait; `starts` counts those since the last
+    outcome, to stop a stage that kills its process. While the stage waits, `suspended` says since
+    when, `wake` until when at most, and `resumed` is the state that it gets back. `deadline` is
+    when its time-out ends the attempt.
+    """
 
     index: int
     name: str
     type: str
     status: StageStatus = StageStatus.PENDING
     attempts: int = 0
+    starts: int = 0
     started: datetime | None = None
     finished: datetime | None = None
+    suspended: datetime | None = None
     wake: datetime | None = None
+    deadline: datetime | None = None
     waiting_for: str | None = None
+    resumed: Json = None
     error: str | None = None
     outputs: Json = None
     log: str = ""
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One run of a pipeline as stored."""
+    """One run of a pipeline as stored. `paused` is the time it spent waiting for people."""
 
     id: str
     key: str
@@ -224,6 +244,7 @@ class Execution:
     cancel_requested: bool = False
     reason: str | None = None
     parent: str | None = None
+    paused: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)

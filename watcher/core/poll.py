@@ -22,6 +22,7 @@ class PollRecord:
     each belongs to the decision with the same trigger and change. When the decisions are held,
     `executions` is empty and `held` maps (trigger, tag, change number) to what would be queued.
     `fingerprint` is of the listing's bytes, None when the next poll must parse again.
+    `generation` is that of the KnownRepository which all this was computed from; None: not checked.
     """
 
     account: str
@@ -36,6 +37,7 @@ class PollRecord:
     held: Mapping[tuple[str, str, int], NewExecution] = field(default_factory=dict)
     quarantine: Quarantine | None = None
     fingerprint: bytes | None = None
+    generation: int | None = None
 
 
 class RepositoryState(StrEnum):

@@ -1,0 +1,334 @@
+"""What comes next in an execution, and what it looks like after that: pure, for any engine.
+
+The runner asks `next_step`, does it, and stores what `begin`, `conclude` or `finish` return. A
+crash between any two of these leaves an execution from which `next_step` goes on (SPEC 6.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from watcher.core.pipeline import (
+    Concurrency,
+    ConcurrencyPolicy,
+    Done,
+    Execution,
+    ExecutionStatus,
+    Failed,
+    Json,
+    OnFailure,
+    Retry,
+    Skipped,
+    StageOutcome,
+    StageRun,
+    StageSpec,
+    StageStatus,
+    Waiting,
+)
+
+MOST_STARTS = 10
+"""A stage that was started so often without an outcome is taken to kill its process."""
+
+FOR_PERSON = "person"
+FOR_RETRY = "retry"
+FOR_EXECUTION = "execution:"
+BY_TIMEOUT = "timeout"
+"""Who decides when nobody did in time."""
+
+_ENDED = frozenset({StageStatus.SUCCEEDED, StageStatus.FAILED, StageStatus.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class RunStage:
+    """Run the stage at this index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """The stage at this index ends without running: its outcome is known."""
+
+    index: int
+    outcome: StageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Nobody decided in time: decide by time-out, unless somebody does just now."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Nothing to do before `until`, or before somebody wakes the execution."""
+
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The execution ends."""
+
+    status: ExecutionStatus
+    reason: str | None = None
+
+
+Step = RunStage | Conclude | Expire | Sleep | Finish
+
+
+def next_step(execution: Execution, now: datetime) -> Step:
+    """What an execution that has begun needs next."""
+    if execution.status.is_final:
+        return Finish(execution.status, execution.reason)
+    if execution.cancel_requested:
+        return Finish(ExecutionStatus.CANCELED, "canceled on request")
+    failed = _failure(execution)
+    if failed is not None:
+        return Finish(ExecutionStatus.FAILED, f"stage {failed.name}: {failed.error}")
+    stage = current_stage(execution)
+    if stage is None:
+        return Finish(ExecutionStatus.SUCCEEDED)
+    if waits_for_person(stage):
+        return _step_of_approval(stage, now)
+    end = run_deadline(execution)
+    if end is not None and now >= end:
+        return Finish(ExecutionStatus.FAILED, timed_out(execution.pipeline.timeout, "the run"))
+    if stage.status is StageStatus.WAITING:
+        return _step_of_wait(stage, spec_of(execution, stage), end, now)
+    if stage.starts >= MOST_STARTS:
+        reason = f"started {stage.starts} times without an end; it seems to kill its process"
+        return Conclude(stage.index, Failed(reason))
+    return RunStage(stage.index)
+
+
+def begin(execution: Execution, index: int, now: datetime) -> Execution:
+    """The execution with the stage at `index` started. After a wait it is the same attempt."""
+    stage = execution.stages[index]
+    resumes = stage.status is StageStatus.WAITING and stage.waiting_for != FOR_RETRY
+    kept = stage.deadline if resumes and _counts(stage) else None
+    started = replace(
+        stage,
+        status=StageStatus.RUNNING,
+        attempts=stage.attempts if resumes else stage.attempts + 1,
+        starts=stage.starts + 1,
+        started=stage.started or now,
+        finished=None,
+        deadline=kept or now + spec_of(execution, stage).timeout,
+        **_no_wait(),
+    )
+    return replace(
+        _with_stage(execution, started),
+        status=ExecutionStatus.RUNNING,
+        started=execution.started or now,
+    )
+
+
+def conclude(
+    execution: Execution, index: int, outcome: StageOutcome, now: datetime, log: str | None = None
+) -> Execution:
+    """The execution after the stage at `index` said how it went; `log` is all it said."""
+    stage = execution.stages[index]
+    if waits_for_person(stage) and stage.suspended is not None:
+        execution = replace(execution, paused=execution.paused + (now - stage.suspended))
+    if log is not None:
+        stage = replace(stage, log=log)
+    stage = replace(stage, starts=0, **_no_wait())
+    spec = spec_of(execution, stage)
+    match outcome:
+        case Done(outputs):
+            stage = _ended(stage, StageStatus.SUCCEEDED, None, now, dict(outputs))
+        case Skipped(reason):
+            stage = _ended(stage, StageStatus.SKIPPED, reason, now)
+        case Failed(reason):
+            stage = _ended(stage, StageStatus.FAILED, reason, now)
+        case Retry(reason, _) if stage.attempts >= spec.attempts:
+            stage = _ended(stage, StageStatus.FAILED, reason, now)
+        case Retry(reason, after):
+            wake = now + (spec.backoff if after is None else after)
+            stage = replace(_suspended(stage, FOR_RETRY, wake, now), error=reason)
+        case Waiting(until, waiting_for, state):
+            stage = replace(_suspended(stage, waiting_for, until, now), resumed=state)
+    execution = _with_stage(execution, stage)
+    waits = stage.status is StageStatus.WAITING
+    return replace(execution, status=ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING)
+
+
+def finish(
+    execution: Execution, status: ExecutionStatus, reason: str | None, now: datetime
+) -> Execution:
+    """The execution at its end; a stage that was under way ends with it."""
+    stage = current_stage(execution)
+    if stage is not None and stage.status in (StageStatus.RUNNING, StageStatus.WAITING):
+        ended = StageStatus.CANCELED if status is ExecutionStatus.CANCELED else StageStatus.FAILED
+        stage = _ended(replace(stage, **_no_wait()), ended, stage.error or reason, now)
+        execution = _with_stage(execution, stage)
+    return replace(execution, status=status, reason=reason, finished=now)
+
+
+def release(execution: Execution, index: int, log: str) -> Execution:
+    """The execution whose stage was stopped with the process: it starts anew another time, and
+    that stop says nothing against it."""
+    stage = replace(execution.stages[index], status=StageStatus.PENDING, starts=0, log=log)
+    return _with_stage(execution, stage)
+
+
+def reset(execution: Execution) -> Execution:
+    """The execution queued once more, from the stage that ended it; outputs before it are kept.
+
+    Raises ValueError when it did not end in failure or cancellation.
+    """
+    if execution.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELED):
+        raise ValueError(f"it is {execution.status}; only FAILED and CANCELED runs can be retried")
+    first = _failure(execution) or current_stage(execution)
+    start = len(execution.stages) if first is None else first.index
+    stages = tuple(
+        stage
+        if stage.index < start
+        else StageRun(index=stage.index, name=stage.name, type=stage.type, log=stage.log)
+        for stage in execution.stages
+    )
+    return replace(
+        execution,
+        status=ExecutionStatus.QUEUED,
+        stages=stages,
+        started=None,
+        finished=None,
+        reason=None,
+        cancel_requested=False,
+        paused=timedelta(),
+    )
+
+
+def current_stage(execution: Execution) -> StageRun | None:
+    """The first stage that has not ended; None when all have."""
+    return next((stage for stage in execution.stages if stage.status not in _ENDED), None)
+
+
+def spec_of(execution: Execution, stage: StageRun) -> StageSpec:
+    return execution.pipeline.stages[stage.index]
+
+
+def waits_for_person(stage: StageRun) -> bool:
+    """Whether it waits for a decision; that time doesn't count against the run (SPEC 3.3)."""
+    return stage.status is StageStatus.WAITING and stage.waiting_for == FOR_PERSON
+
+
+def outputs_of(execution: Execution) -> dict[str, Json]:
+    """What the stages so far gave, by stage name: `stages.NAME` in expressions."""
+    return {
+        stage.name: stage.outputs
+        for stage in execution.stages
+        if stage.status is StageStatus.SUCCEEDED
+    }
+
+
+def run_deadline(execution: Execution) -> datetime | None:
+    """When the whole run's time-out strikes; None before it begins."""
+    if execution.started is None:
+        return None
+    return execution.started + execution.pipeline.timeout + execution.paused
+
+
+def timed_out(limit: timedelta, what: str) -> str:
+    """The reason in words."""
+    return f"{what} took longer than its time-out of {limit}"
+
+
+def admit(
+    waiting: Sequence[str], under_way: int, concurrency: Concurrency
+) -> tuple[list[str], dict[str, str]]:
+    """Which of a pipeline's waiting runs (ids, oldest first) may begin beside `under_way` others,
+    and which never will, each with its reason (SPEC 3.3)."""
+    free = max(0, concurrency.max - under_way)
+    if concurrency.policy is ConcurrencyPolicy.QUEUE:
+        return list(waiting[:free]), {}
+    if concurrency.policy is ConcurrencyPolicy.SKIP:
+        reason = f"{concurrency.max} of this pipeline were under way (concurrency: skip)"
+        return list(waiting[:free]), dict.fromkeys(waiting[free:], reason)
+    reason = "superseded by a newer run (concurrency: newest)"
+    return list(waiting[-1:] if free else ()), dict.fromkeys(waiting[:-1], reason)
+
+
+def _step_of_approval(stage: StageRun, now: datetime) -> Step:
+    if stage.approval is None:
+        expired = stage.wake is not None and stage.wake <= now
+        return Expire(stage.index) if expired else Sleep(stage.wake)
+    approval = stage.approval
+    if approval.approved:
+        outputs = {"approved_by": approval.person, "approved": approval.time.isoformat()}
+        return Conclude(stage.index, Done(outputs))
+    if approval.person == BY_TIMEOUT:
+        return Conclude(stage.index, Failed("nobody decided in time"))
+    return Conclude(stage.index, Failed(f"rejected by {approval.person}"))
+
+
+def _step_of_wait(stage: StageRun, spec: StageSpec, end: datetime | None, now: datetime) -> Step:
+    if stage.wake is not None and stage.wake <= now:
+        return RunStage(stage.index)
+    deadline = stage.deadline if _counts(stage) else None
+    if deadline is not None and deadline <= now:
+        return Conclude(
+            stage.index, Retry(timed_out(spec.timeout, f"waiting for {stage.waiting_for}"))
+        )
+    return Sleep(_earliest((stage.wake, deadline, end)))
+
+
+def _counts(stage: StageRun) -> bool:
+    """Whether the wait is part of the attempt's time: another run's work is, a clock's is not."""
+    return stage.waiting_for is not None and stage.waiting_for.startswith(FOR_EXECUTION)
+
+
+def _failure(execution: Execution) -> StageRun | None:
+    """The stage whose failure stops the run."""
+    for stage in execution.stages:
+        stops = spec_of(execution, stage).on_failure is OnFailure.STOP
+        if stage.status is StageStatus.FAILED and stops:
+            return stage
+    return None
+
+
+def _suspended(stage: StageRun, waiting_for: str, wake: datetime | None, now: datetime) -> StageRun:
+    return replace(
+        stage,
+        status=StageStatus.WAITING,
+        waiting_for=waiting_for,
+        suspended=now,
+        wake=wake,
+        error=None,
+    )
+
+
+def _ended(
+    stage: StageRun,
+    status: StageStatus,
+    error: str | None,
+    now: datetime,
+    outputs: Json = None,
+) -> StageRun:
+    return replace(
+        stage,
+        status=status,
+        error=error,
+        finished=now,
+        outputs=outputs,
+        resumed=None,
+        deadline=None,
+    )
+
+
+def _no_wait() -> dict[str, Json]:
+    return {"suspended": None, "wake": None, "waiting_for": None}
+
+
+def _with_stage(execution: Execution, stage: StageRun) -> Execution:
+    stages = list(execution.stages)
+    stages[stage.index] = stage
+    return replace(execution, stages=tuple(stages))
+
+
+def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
