@@ -123,13 +123,14 @@ class MapOf(Kind):
     def read(self, node: Node, path: str, reading: Reading) -> dict[str, Json] | Invalid:
         if not isinstance(node, Mapping):
             return reading.refuse(node, path, f"must be a mapping, is {name_of(node)}")
+        _refuse_repeated(node, path, reading)
         values = {}
         for entry in node.entries:
+            place = key_path(path, entry.key)
             if self.keys is not None and re.fullmatch(self.keys, entry.key) is None:
-                _refuse_key(entry, path, reading, f"the key {entry.key!r} does not match",
-                            f"keys look like {self.keys}")
+                hint = f"keys look like {self.keys}"
+                reading.refuse_at(entry.line, place, f"the key {entry.key!r} can't be used", hint)
                 continue
-            place = f"{path}.{entry.key}"
             reading.lines[place] = entry.line
             value = self.kind.read(entry.value, place, reading)
             if value is not INVALID:
@@ -160,6 +161,12 @@ class Section(Kind):
         if not isinstance(node, Mapping):
             return reading.refuse(node, path, f"must be a mapping, is {name_of(node)}")
         found = len(reading.problems)
+        values = self.read_entries(node, path, reading)
+        return values if len(reading.problems) == found else INVALID
+
+    def read_entries(self, node: Mapping, path: str, reading: Reading) -> dict[str, Json]:
+        """What could be read, with defaults filled in; each problem is reported."""
+        _refuse_repeated(node, path, reading)
         values: dict[str, Json] = {}
         for entry in node.entries:
             self._read_entry(entry, path, reading, values)
@@ -168,24 +175,29 @@ class Section(Kind):
             if key in given:
                 continue
             if field.required:
-                reading.refuse(node, path, f"the key {key!r} is missing")
+                reading.refuse(node, key_path(path, key), f"the key {key!r} is missing")
             elif field.default is not None:
                 values[key] = field.default
-        return values if len(reading.problems) == found else INVALID
+        return values
 
     def _read_entry(
         self, entry: Entry, path: str, reading: Reading, values: dict[str, Json]
     ) -> None:
-        place = f"{path}.{entry.key}" if path else entry.key
+        place = key_path(path, entry.key)
         field = self.fields.get(entry.key)
         if field is None:
-            hint = nearest(entry.key, self.fields)
-            _refuse_key(entry, path, reading, f"unknown key {entry.key!r}", hint)
+            self._refuse_unknown(entry, path, reading)
             return
         reading.lines[place] = entry.line
         value = field.kind.read(entry.value, place, reading)
         if value is not INVALID:
             values[entry.key] = value
+
+    def _refuse_unknown(self, entry: Entry, path: str, reading: Reading) -> None:
+        """`{password:secret}` is a key in YAML: only what stands before the colon is shown."""
+        key, colon, _ = entry.key.partition(":")
+        hint = "a blank is missing after the colon" if colon else nearest(key, self.fields)
+        reading.refuse_at(entry.line, key_path(path, key), f"unknown key {key!r}", hint)
 
     def schema(self) -> dict[str, Json]:
         schema: dict[str, Json] = {
@@ -224,9 +236,17 @@ class Either(Kind):
             if isinstance(kind, Boolean):
                 break  # `yes` means a boolean that is misspelt, not a path of that name
         if not trials:
-            return reading.refuse(node, path, f"must be {self.describe()}, is {name_of(node)}")
+            message = f"must be {self.describe()}, is {name_of(node)}"
+            return reading.refuse(node, path, message, self._hint(node))
         reading.problems += trials[0].problems
         return INVALID
+
+    def _hint(self, node: Node) -> str | None:
+        """How to write a number or boolean where text is one of the kinds."""
+        if not isinstance(node, Scalar) or node.value is None:
+            return None
+        quoted = Scalar(node.text, node.text, node.line, plain=False)
+        return f"quote it: '{node.text}'" if self.accepts(quoted) else None
 
     def schema(self) -> dict[str, Json]:
         return {"anyOf": [kind.schema() for kind in self.kinds]}
@@ -253,7 +273,9 @@ class Anything(Kind):
     def _read_scalar(self, node: Scalar, path: str, reading: Reading) -> Json | Invalid:
         if type(node.value) in (int, float) and str(node.value) != node.text:
             return reading.refuse(
-                node, path, f"{node.text} is the number {node.value}, not that text",
+                node,
+                path,
+                f"{node.text} is the number {node.value}, not that text",
                 f"write '{node.text}' for the text, {node.value} for the number",
             )
         return node.value
@@ -265,7 +287,14 @@ class Anything(Kind):
         return "any value"
 
 
-def _refuse_key(
-    entry: Entry, path: str, reading: Reading, message: str, hint: str | None
-) -> None:
-    reading.refuse(Scalar(entry.key, entry.key, entry.line), path, message, hint)
+def key_path(path: str, key: str) -> str:
+    """The path of a key below the path of its mapping."""
+    return f"{path}.{key}" if path else key
+
+
+def _refuse_repeated(node: Mapping, path: str, reading: Reading) -> None:
+    first_lines = {entry.key: entry.line for entry in node.entries}
+    for entry in node.repeated:
+        hint = f"first in line {first_lines[entry.key]}"
+        place = key_path(path, entry.key)
+        reading.refuse_at(entry.line, place, f"the key {entry.key!r} is given twice", hint)

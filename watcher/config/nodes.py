@@ -12,11 +12,13 @@ Plain = None | bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value; `text` is what was written, before YAML 1.2 made it a number or boolean."""
+    """One value; `text` is what was written, before YAML 1.2 made it a number or boolean.
+    `plain` means without quotes."""
 
     value: Plain
     text: str
     line: int
+    plain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
+    """`repeated` holds the entries whose key stood before; who reads the mapping reports them."""
+
     entries: tuple[Entry, ...]
     line: int
+    repeated: tuple[Entry, ...] = ()
 
 
 Node = Scalar | Sequence | Mapping

@@ -35,7 +35,11 @@ class Reading:
 
     def refuse(self, node: Node, path: str, message: str, hint: str | None = None) -> Invalid:
         """Report a problem of a node; messages must not hold what may be a secret."""
-        self.problems.append(Problem(self.file, node.line, path, message, hint))
+        return self.refuse_at(node.line, path, message, hint)
+
+    def refuse_at(self, line: int, path: str, message: str, hint: str | None = None) -> Invalid:
+        """Report a problem of a line."""
+        self.problems.append(Problem(self.file, line, path, message, hint))
         return INVALID
 
     def trial(self) -> Reading:

@@ -88,20 +88,24 @@ class Text(Kind):
         return self.rule or ("text with expressions" if self.template else "text")
 
 
+_BOOLEAN_WORDS = frozenset({"true", "false", "yes", "no", "on", "off"})
+
+
 class Boolean(Kind):
     """`true` or `false`; YAML 1.1's other spellings are refused."""
 
     def accepts(self, node: Node) -> bool:
-        return isinstance(node, Scalar) and (
-            isinstance(node.value, bool)
-            or node.text.lower() in {"true", "false", "yes", "no", "on", "off"}
-        )
+        return isinstance(node, Scalar) and node.plain and node.text.lower() in _BOOLEAN_WORDS
 
     def read(self, node: Node, path: str, reading: Reading) -> bool | Invalid:
         if isinstance(node, Scalar) and isinstance(node.value, bool):
             return node.value
-        return reading.refuse(node, path, f"must be true or false, is {name_of(node)}",
-                              "only `true` and `false`, unquoted, are booleans")
+        return reading.refuse(
+            node,
+            path,
+            f"must be true or false, is {name_of(node)}",
+            "only `true` and `false`, unquoted, are booleans",
+        )
 
     def schema(self) -> dict[str, Json]:
         return {"type": "boolean"}
@@ -167,8 +171,12 @@ class Duration(Kind):
         if not isinstance(node, Scalar) or isinstance(node.value, bool | None):
             return reading.refuse(node, path, f"must be a duration, is {name_of(node)}")
         if not isinstance(node.value, str):
-            return reading.refuse(node, path, "a bare number is no duration, the unit is missing",
-                                  f"write {node.text}s, {node.text}m or {node.text}h")
+            return reading.refuse(
+                node,
+                path,
+                "a bare number is no duration, the unit is missing",
+                f"write {node.text}s, {node.text}m or {node.text}h",
+            )
         try:
             duration = durations.parse(node.value)
         except ValueError as error:
@@ -238,7 +246,7 @@ class Choice(Kind):
     """One of a closed set of words."""
 
     def __init__(self, *values: str) -> None:
-        self.values = values
+        self.values = tuple(str(value) for value in values)
 
     def accepts(self, node: Node) -> bool:
         return isinstance(node, Scalar) and node.text in self.values
@@ -247,8 +255,12 @@ class Choice(Kind):
         if not isinstance(node, Scalar) or node.value is None:
             return reading.refuse(node, path, f"must be {self.describe()}, is {name_of(node)}")
         if node.value not in self.values:
-            return reading.refuse(node, path, f"{node.text!r} is not {self.describe()}",
-                                  nearest(node.text, self.values))
+            return reading.refuse(
+                node,
+                path,
+                f"{node.text!r} is not {self.describe()}",
+                nearest(node.text, self.values),
+            )
         return str(node.value)
 
     def schema(self) -> dict[str, Json]:

@@ -1,0 +1,36 @@
+"""The top level of a config file: every key there is, for reading, the schema and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from watcher.config.account_fields import ACCOUNT
+from watcher.config.fields import Field, Kind, ListOf, PathValue, Section
+from watcher.config.pipelines import pipeline_section
+from watcher.config.triggers import TRIGGER
+
+LISTS = ("accounts", "triggers", "pipelines")
+
+
+def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) -> Section:
+    """The keys of a config file; `stages` maps each stage type to the kind of its options."""
+    return Section(
+        {
+            "state": Field(
+                PathValue(),
+                doc="The state file. What was seen and decided is in it; keep it.",
+                example="./watcher.db",
+                default_doc="`$STATE_DIRECTORY/watcher.db`, else `watcher.db` beside the config",
+            ),
+            "accounts": Field(
+                list_kind(ACCOUNT),
+                doc="Each is one credential for one registry, and the repositories it watches.",
+            ),
+            "triggers": Field(
+                list_kind(TRIGGER), doc="Each is a rule that turns a change of a tag into a run."
+            ),
+            "pipelines": Field(
+                list_kind(pipeline_section(stages)), doc="What runs: each is a list of stages."
+            ),
+        }
+    )

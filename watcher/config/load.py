@@ -1,0 +1,187 @@
+"""Loads the config file or directory: everything right as one Config, or everything wrong as one
+ConfigError (SPEC 3). The stages' options come from above, as kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from watcher.config import accounts, checks, files, nodes, pipelines, triggers, yaml_nodes
+from watcher.config.document import LISTS, document
+from watcher.config.fields import Kind, Section
+from watcher.config.files import Signature
+from watcher.config.items import Item, Items, Json
+from watcher.config.reading import Reading
+from watcher.core.account import Account
+from watcher.core.pipeline import Pipeline
+from watcher.core.trigger import Trigger
+from watcher.errors import ConfigError, Problem
+
+STATE_FILE = "watcher.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A config without a fault. `path` is the file or directory that was asked for; `files` are
+    those that were read, `loaded` their signature at that time."""
+
+    path: Path
+    state: Path
+    accounts: tuple[Account, ...]
+    triggers: tuple[Trigger, ...]
+    pipelines: tuple[Pipeline, ...]
+    files: tuple[Path, ...]
+    loaded: Signature
+
+    def signature(self) -> Signature:
+        """What the files are like now; other than `loaded` when one was written, replaced, added
+        or removed since."""
+        return files.signature(self.path)
+
+
+def load(
+    path: Path | None,
+    *,
+    stages: Mapping[str, Kind],
+    environment: Mapping[str, str],
+    system_file: Path = files.SYSTEM_FILE,
+) -> Config:
+    """Read the config at `path`, else at $WATCHER_CONFIG, else ./config.yaml, else `system_file`.
+
+    `stages` maps each stage type to the kind of its options. Raises ConfigError with every
+    problem that was found, in the order of files and lines.
+    """
+    found = files.find(path, environment, system_file)
+    signature = files.signature(found.absolute())
+    names = files.files_of(found)
+    parts = _Parts.read(names, files.directory_of(found), stages, environment)
+    config = parts.config(found.absolute(), names, signature)
+    if parts.problems:
+        raise ConfigError(tuple(sorted(set(parts.problems), key=_place)))
+    return config
+
+
+def _place(problem: Problem) -> tuple[str, int, str, str]:
+    return (problem.file, problem.line, problem.path, problem.message)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The items of all files, merged by list, and everything that was wrong with them."""
+
+    lists: dict[str, list[Item]]
+    state: Path
+    problems: list[Problem]
+
+    @staticmethod
+    def read(
+        names: tuple[Path, ...],
+        directory: Path,
+        stages: Mapping[str, Kind],
+        environment: Mapping[str, str],
+    ) -> _Parts:
+        parts = _Parts({key: [] for key in LISTS}, _default_state(directory, environment), [])
+        keys = document(stages, list_kind=Items)
+        first: dict[str, Reading] = {}
+        for name in names:
+            reading = Reading(
+                file=str(name),
+                directory=files.directory_of(name),
+                environment=environment,
+                problems=parts.problems,
+            )
+            parts.add(_read_file(name, keys, reading), reading, first)
+        if "accounts" not in first and not parts.problems:
+            message = "there is no account in it"
+            parts.problems.append(Problem(str(names[0]), 0, "accounts", message))
+        return parts
+
+    def add(self, data: Mapping[str, Json], reading: Reading, first: dict[str, Reading]) -> None:
+        for key, value in data.items():
+            if key in LISTS:
+                self.lists[key] += value
+            elif key in first:
+                place = f"{first[key].file}:{first[key].lines[key]}"
+                message = f"the key {key!r} is given twice"
+                reading.refuse_at(reading.lines[key], key, message, f"first at {place}")
+            else:
+                self.state = Path(value)
+            first.setdefault(key, reading)
+
+    def config(self, path: Path, names: tuple[Path, ...], signature: Signature) -> Config:
+        account_items = checks.unique_names(self.lists["accounts"])
+        pipeline_items = checks.unique_names(self.lists["pipelines"])
+        checks.unique_names(self.lists["triggers"])
+        built_accounts = _named(accounts.build(item) for item in self.lists["accounts"])
+        built_pipelines = _named(pipelines.build(item) for item in self.lists["pipelines"])
+        checks.check_calls(pipeline_items, built_pipelines)
+        known = _Known(account_items, pipeline_items, built_accounts, built_pipelines)
+        built_triggers = [_trigger(item, known) for item in self.lists["triggers"]]
+        return Config(
+            path=path,
+            state=self.state,
+            accounts=tuple(built_accounts.values()),
+            triggers=tuple(trigger for trigger in built_triggers if trigger is not None),
+            pipelines=tuple(built_pipelines.values()),
+            files=tuple(name.absolute() for name in names),
+            loaded=signature,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What triggers may name: everything written, and what of it is without a fault."""
+
+    account_items: Mapping[str, Item]
+    pipeline_items: Mapping[str, Item]
+    accounts: Mapping[str, Account]
+    pipelines: Mapping[str, Pipeline]
+
+
+def _trigger(item: Item, known: _Known) -> Trigger | None:
+    data = item.data
+    account = known.accounts.get(data.get("account", ""))
+    pipeline = known.pipelines.get(data.get("pipeline", ""))
+    trigger = triggers.build(item, account)
+    if "account" in data:
+        checks.check_known(item, "account", data["account"], known.account_items, "account")
+    if "pipeline" in data:
+        checks.check_known(item, "pipeline", data["pipeline"], known.pipeline_items, "pipeline")
+    if trigger is not None and account is not None and pipeline is not None:
+        checks.check_trigger(item, trigger, account, pipeline)
+    return trigger
+
+
+Part = TypeVar("Part", Account, Pipeline)
+
+
+def _named(parts: Iterable[Part | None]) -> dict[str, Part]:
+    return {part.name: part for part in parts if part is not None}
+
+
+def _read_file(name: Path, keys: Section, reading: Reading) -> dict[str, Json]:
+    """What one file has at its top level; its problems are reported."""
+    text = files.read(name, reading)
+    if text is None:
+        return {}
+    try:
+        root = yaml_nodes.parse(text)
+    except yaml_nodes.YamlError as error:
+        reading.refuse_at(error.line, "", error.message, error.hint)
+        return {}
+    if root is None:
+        return {}
+    if not isinstance(root, nodes.Mapping):
+        hint = f"with the keys {', '.join(keys.fields)}"
+        reading.refuse(root, "", f"must be a mapping, is {nodes.name_of(root)}", hint)
+        return {}
+    return keys.read_entries(root, "", reading)
+
+
+def _default_state(directory: Path, environment: Mapping[str, str]) -> Path:
+    """systemd may name several directories, with colons between them; the first is ours."""
+    first = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(first) / STATE_FILE if first else directory / STATE_FILE
