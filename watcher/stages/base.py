@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from watcher.config.fields import Kind
+    from watcher.render.expressions import Guard
 
 LOG_LIMIT = 64 * 1024
 
@@ -126,11 +127,14 @@ class StageContext:
         """The same for every attempt of this stage of this run (SPEC 6.2)."""
         return f"{self.execution.id}/{self.spec.name}"
 
-    async def rendered(self, tree: Json) -> Json:
-        """Plain data with every `${...}` in it replaced. Raises RenderError, RegistryError."""
+    async def rendered(self, tree: Json, *, guard: Guard | None = None) -> Json:
+        """Plain data with every `${...}` in it replaced. Raises RenderError, RegistryError.
+
+        `guard` is shown each value that goes into a text and may raise RenderError.
+        """
         from watcher.render.expressions import facts_needed, render
 
-        return render(tree, await self.scope(facts_needed(tree)))
+        return render(tree, await self.scope(facts_needed(tree)), guard=guard)
 
     async def holds(self, condition: str) -> bool:
         """Whether an `if` is true. Raises RenderError, RegistryError."""

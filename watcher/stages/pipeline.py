@@ -1,0 +1,62 @@
+"""`pipeline: {name, parameters}`: runs another pipeline for the same trigger and waits for it."""
+
+from __future__ import annotations
+
+from watcher.config.fields import Anything, Field, Kind, MapOf, Section, Text
+from watcher.core.pipeline import (
+    Done,
+    Execution,
+    ExecutionStatus,
+    Failed,
+    Json,
+    StageOutcome,
+    Waiting,
+)
+from watcher.stages.base import StageContext
+
+
+class PipelineStage:
+    """The child is queued once, under the key `<execution>/<stage>`, however often this runs."""
+
+    type = "pipeline"
+    options: Kind = Section(
+        {
+            "name": Field(
+                Text(template=True),
+                required=True,
+                doc="The pipeline to run. It sees the same `trigger`.",
+                example="smoke-test",
+            ),
+            "parameters": Field(
+                MapOf(Anything()),
+                doc="Values for its parameters; may hold expressions.",
+                example={"url": "https://staging.example.com"},
+            ),
+        },
+        doc="Runs another pipeline and succeeds when that succeeds.",
+    )
+
+    async def run(self, options: Json, context: StageContext) -> StageOutcome:
+        identifier = context.resumed["id"] if context.resumed else await _submit(options, context)
+        child = await context.children.execution(identifier)
+        if child is None:
+            return Failed(f"the execution {identifier} is no longer in the state")
+        if child.status.is_final:
+            return _result(child)
+        return Waiting(None, waiting_for=f"execution:{child.id}", state={"id": child.id})
+
+
+async def _submit(options: Json, context: StageContext) -> str:
+    wanted = await context.rendered(options)
+    context.log.line(f"starting the pipeline {wanted['name']}")
+    return await context.children.submit(
+        wanted["name"], wanted.get("parameters", {}), context.idempotency_key
+    )
+
+
+def _result(child: Execution) -> StageOutcome:
+    if child.status is not ExecutionStatus.SUCCEEDED:
+        reason = f": {child.reason}" if child.reason else ""
+        return Failed(f"execution {child.id} of {child.pipeline.name} is {child.status}{reason}")
+    outputs = {stage.name: stage.outputs for stage in child.stages}
+    return Done({"id": child.id, "status": child.status.value, "stages": outputs})

@@ -1,0 +1,89 @@
+"""`verify: {url, expect, for}`: the address must go on answering as expected for that long.
+
+A wrong answer, or none, starts the time over; the stage's `timeout` is what ends a hopeless case.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from watcher.config import durations
+from watcher.config.fields import Duration, Field, Kind, Pattern, Section, Text
+from watcher.core.pipeline import Done, Json, StageOutcome
+from watcher.errors import TransportError
+from watcher.stages.answers import EXPECT_FIELD, ask, host_of, is_expected
+from watcher.stages.base import StageContext
+
+LONGEST_ANSWER = 30.0
+"""Seconds for one answer."""
+
+
+class VerifyStage:
+    type = "verify"
+    options: Kind = Section(
+        {
+            "url": Field(
+                Text(template=True),
+                required=True,
+                doc="The address, http or https. Redirects are not followed.",
+                example="https://web.example.com/health",
+            ),
+            "expect": EXPECT_FIELD,
+            "body": Field(
+                Pattern(), doc="A regular expression that the body must contain.", example='"ok"'
+            ),
+            "for": Field(
+                Duration(),
+                default="0s",
+                doc="How long the answers must stay good without a break; 0s: the first good one.",
+                example="2m",
+            ),
+            "interval": Field(
+                Duration(minimum="1s"),
+                default="5s",
+                doc="The time between two looks.",
+                example="5s",
+            ),
+        },
+        doc="Waits until an address answers as expected, and goes on doing so.",
+    )
+
+    async def run(self, options: Json, context: StageContext) -> StageOutcome:
+        wanted = {**options, "url": str(await context.rendered(options["url"]))}
+        lasting, interval = durations.parse(wanted["for"]), durations.parse(wanted["interval"])
+        good_since: datetime | None = None
+        looks, last_fault = 0, ""
+        while True:
+            looks += 1
+            fault = await _fault(wanted, context)
+            if fault and fault != last_fault:
+                context.log.line(fault)
+            last_fault = fault
+            good_since = None if fault else good_since or context.now()
+            left = _left(good_since, lasting, context.now())
+            if left is not None and left <= timedelta():
+                return Done({"looks": looks})
+            await context.sleep(min(left or interval, interval).total_seconds())
+
+
+def _left(good_since: datetime | None, lasting: timedelta, now: datetime) -> timedelta | None:
+    return None if good_since is None else good_since + lasting - now
+
+
+async def _fault(wanted: Json, context: StageContext) -> str:
+    """What is wrong now, in a sentence; empty when all is well."""
+    try:
+        answer = await ask(context, "GET", wanted["url"], headers={}, within=LONGEST_ANSWER)
+    except TransportError as error:
+        return error.message
+    if not is_expected(answer.status, wanted["expect"]):
+        return f"{host_of(wanted['url'])} answered {answer.status}"
+    if "body" in wanted and not _contains(wanted["body"], answer.text):
+        return f"the body from {host_of(wanted['url'])} does not match {wanted['body']!r}"
+    return ""
+
+
+def _contains(pattern: str, text: str) -> bool:
+    from watcher.core.patterns import compiled
+
+    return compiled(pattern).search(text) is not None

@@ -1,0 +1,39 @@
+"""`wait: 5m`: lets time pass before the next stage. The end is data and outlives restarts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from watcher.config import durations
+from watcher.config.fields import Duration, Either, Field, Kind, Section
+from watcher.core.pipeline import Done, Json, StageOutcome, Waiting
+from watcher.stages.base import StageContext
+
+
+class WaitStage:
+    """Its end is computed once, when the stage is first reached."""
+
+    type = "wait"
+    options: Kind = Either(
+        Duration(),
+        Section(
+            {"for": Field(Duration(), required=True, doc="How long to wait.", example="5m")},
+            doc="Waits before the next stage; `wait: 5m` is short for `wait: {for: 5m}`.",
+        ),
+    )
+
+    async def run(self, options: Json, context: StageContext) -> StageOutcome:
+        until = self._end(options, context)
+        if context.now() >= until:
+            return Done({"until": until.isoformat()})
+        state = {"until": until.isoformat()}
+        return Waiting(until=until, waiting_for=f"the time {state['until']}", state=state)
+
+    def _end(self, options: Json, context: StageContext) -> datetime:
+        if context.resumed:
+            return datetime.fromisoformat(context.resumed["until"])
+        return context.now() + self._duration(options)
+
+    @staticmethod
+    def _duration(options: Json) -> timedelta:
+        return durations.parse(options if isinstance(options, str) else options["for"])
