@@ -1,0 +1,1 @@
+"""The client of the v2 API: logins, limits, complete listings, verified manifests."""

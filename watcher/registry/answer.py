@@ -1,0 +1,95 @@
+"""What a registry answered: a plain value, and what its refusals mean (OCI distribution 1.1).
+
+Error messages come from outside: control characters are cut, length is capped, and what was sent
+as a secret is blotted out should the server repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watcher.errors import AccessDenied, NotFound, ProtocolError, ProxyError, RegistryError
+from watcher.registry.bodies import parse_json
+
+if TYPE_CHECKING:
+    import httpx
+
+MAXIMUM_MESSAGE = 300
+_TEMPORARY = frozenset({408, 499})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, read to its end. `url` is where it came from, after redirects."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpecError:
+    """The first error of the specification's error body; both empty when there is none."""
+
+    code: str = ""
+    message: str = ""
+
+
+def spec_error(body: bytes, secrets: Sequence[str] = ()) -> SpecError:
+    """Read `{"errors": [{"code": …, "message": …}]}`; anything else is an empty SpecError."""
+    try:
+        document = parse_json(body)
+        first = document["errors"][0]
+        message = _blot(str(first.get("message", "")), secrets)
+        return SpecError(clean(str(first.get("code", "")), 64), clean(message))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return SpecError()
+
+
+def clean(text: str, most: int = MAXIMUM_MESSAGE) -> str:
+    """Text of a stranger for one line of ours."""
+    line = "".join(c if c.isprintable() else " " for c in text[: most + 1]).strip()
+    return line if len(line) <= most else line[:most] + "…"
+
+
+def failure(answer: Answer, host: str, what: str, secrets: Sequence[str] = ()) -> RegistryError:
+    """The error that an answer means; `what` was asked for (`repository acme/web`)."""
+    error = spec_error(answer.body, secrets)
+    said = " ".join(part for part in (str(answer.status), error.code) if part)
+    detail = f": {error.message}" if error.message else ""
+    message = f"{host} answered {said} for {what}{detail}"
+    return _error(answer, host, message)
+
+
+def _error(answer: Answer, host: str, message: str) -> RegistryError:
+    status = answer.status
+    if status in (401, 403):
+        return AccessDenied(
+            message,
+            host=host,
+            status=status,
+            hint="the account may not read it, or it does not exist",
+        )
+    if status == 404:
+        hint = "that is no answer of the v2 API; is the address right?" if is_html(answer) else None
+        return NotFound(message, host=host, status=status, hint=hint)
+    if status == 407:
+        return ProxyError(f"the proxy for {host} wants a login (407)", host=host, status=status)
+    if status < 400:
+        return ProtocolError(message, host=host, status=status)
+    temporary = status >= 500 or status in _TEMPORARY
+    return RegistryError(message, host=host, status=status, temporary=temporary)
+
+
+def is_html(answer: Answer) -> bool:
+    return str(answer.headers.get("content-type", "")).lower().startswith("text/html")
+
+
+def _blot(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        if len(secret) > 3:
+            text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,112 @@
+"""Where a password may go: checks of token servers and redirect targets before any request.
+
+A registry names the token server itself, so a hostile one could name any host: never plain http
+for an https registry, never a link-local or metadata address, a private one only for a registry
+that is private too (server-side request forgery). Literal and resolved addresses are looked at,
+except behind a proxy, which resolves by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+from watcher.core.reference import Registry
+from watcher.errors import ProtocolError, TransportError
+
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_OTHER_TOKEN_HOSTS = {"index.docker.io": "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
+_OWN_TOKEN_HOSTS = frozenset({"ghcr.io", "quay.io", "public.ecr.aws", "gcr.io"})
+_OWN_TOKEN_DOMAINS = (".azurecr.io", ".gcr.io", ".pkg.dev")
+_METADATA = frozenset(
+    {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")}
+)
+
+
+async def resolve_by_system(host: str) -> Sequence[str]:
+    """All addresses of a name, by the system's resolver; raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def expected_token_host(registry: Registry) -> str | None:
+    """The token server's host of a well-known registry; None where any is plausible."""
+    name = registry.name
+    if name in _OWN_TOKEN_HOSTS or name.endswith(_OWN_TOKEN_DOMAINS):
+        return name
+    return _OTHER_TOKEN_HOSTS.get(name)
+
+
+class Guard:
+    """Checks the URLs that a registry names, on behalf of one registry."""
+
+    def __init__(
+        self, registry: Registry, *, resolve: Resolve, is_proxied: Callable[[str], bool]
+    ) -> None:
+        self._registry = registry
+        self._resolve = resolve
+        self._is_proxied = is_proxied
+        self._home = urlsplit(registry.base_url)
+
+    async def check(self, url: str, purpose: str) -> None:
+        """Raise ProtocolError when no request may go there; `purpose` names it ("token server")."""
+        target = self._parts(url, purpose)
+        host = target.hostname or ""
+        if target.scheme == "http" and self._home.scheme == "https":
+            raise self._refusal(purpose, f"{host} by plain http, while the registry is https")
+        if host == self._home.hostname or self._is_proxied(f"{target.scheme}://{target.netloc}"):
+            return
+        for address in await self._addresses(host):
+            await self._check_address(address, host, purpose)
+
+    def _parts(self, url: str, purpose: str) -> SplitResult:
+        try:
+            target = urlsplit(url)
+            usable = target.scheme in ("http", "https") and target.hostname and target.port != 0
+        except ValueError:
+            usable = False
+        if not usable or "@" in target.netloc:
+            raise self._refusal(purpose, "what is no http(s) URL of a host")
+        return target
+
+    async def _check_address(self, address: Address, host: str, purpose: str) -> None:
+        never = address.is_link_local or address.is_unspecified or address.is_multicast
+        if never or address in _METADATA:
+            raise self._refusal(purpose, f"{host}, a link-local or metadata address ({address})")
+        if address.is_global:
+            return
+        own = await self._addresses(self._home.hostname or "")
+        if any(home.is_global for home in own):
+            raise self._refusal(purpose, f"{host}, a private address ({address})")
+        if address.is_loopback and not all(home.is_loopback for home in own):
+            raise self._refusal(purpose, f"{host}, this machine itself ({address})")
+
+    async def _addresses(self, host: str) -> list[Address]:
+        try:
+            return [_plain(ipaddress.ip_address(host))]
+        except ValueError:
+            pass
+        try:
+            return [
+                _plain(ipaddress.ip_address(text.split("%")[0]))
+                for text in await self._resolve(host)
+            ]
+        except (OSError, ValueError) as error:
+            raise TransportError(
+                f"the name {host} could not be resolved", host=self._registry.name
+            ) from error
+
+    def _refusal(self, purpose: str, reason: str) -> ProtocolError:
+        name = self._registry.name
+        return ProtocolError(f"{name} names as {purpose} {reason}: refused", host=name)
+
+
+def _plain(address: Address) -> Address:
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped if mapped is not None else address

@@ -1,0 +1,96 @@
+"""Asking the registry something, login included: one answer, or an error that says whose fault.
+
+Joins wire.py (how requests travel) with auth.py (what they carry). Only client.py imports it.
+"""
+
+from __future__ import annotations
+
+from watcher.errors import AuthenticationFailed, RegistryError
+from watcher.registry.answer import Answer, spec_error
+from watcher.registry.auth import Authorization, RegistryAuth, Step
+from watcher.registry.bodies import ERROR_CAP
+from watcher.registry.wire import Ask, Wire, origin_of
+
+_ABOUT_LOGIN = frozenset({400, 401, 403, 404})
+
+
+class Session:
+    """The requests of one account."""
+
+    def __init__(self, base_url: str, wire: Wire, auth: RegistryAuth) -> None:
+        self._base_url = base_url
+        self._wire = wire
+        self._auth = auth
+
+    async def ask(self, ask: Ask) -> tuple[Answer, Authorization | None]:
+        """The answer after as many logins as are sensible; its status may be any but a redirect."""
+        steps: set[Step] = set()
+        while True:
+            sent = await self._auth.authorization(ask.scope, steps)
+            header = sent.header if sent else None
+            answer = await self._wire.deliver(ask, header, self._wire.origin)
+            if answer.status < 300:
+                self._auth.accepted()
+                return answer, sent
+            if origin_of(answer.url) != self._wire.origin:
+                return await self._ask_elsewhere(ask, answer), None
+            if answer.status not in _ABOUT_LOGIN or not await self._may_repeat(
+                ask, answer, sent, steps
+            ):
+                return answer, sent
+
+    async def get(self, ask: Ask) -> Answer:
+        """As `ask`, where only 200 is an answer; raises the RegistryError tree."""
+        answer, sent = await self.ask(ask)
+        if answer.status != 200:
+            raise self.error(ask, answer, sent)
+        return answer
+
+    def error(self, ask: Ask, answer: Answer, sent: Authorization | None) -> RegistryError:
+        """What a refusal means; parks the host when it asks for patience."""
+        error = self._wire.refuse(answer, ask.what, sent.secrets if sent else ())
+        is_password = sent is not None and sent.credential is not None
+        if answer.status == 400 and is_password and not spec_error(answer.body).code:
+            # ECR answers so to a password that has expired; it was renewed, and still refused.
+            return AuthenticationFailed(error.message, host=error.host, status=400)
+        return error
+
+    async def learn_login(self) -> None:
+        """Ask `/v2/` for its challenge, where an answer without a login would be half the truth."""
+        if self._auth.is_unknown and await self._auth.has_credential():
+            await self._auth.learn(await self._ping(), None, set())
+
+    async def _may_repeat(
+        self, ask: Ask, answer: Answer, sent: Authorization | None, steps: set[Step]
+    ) -> bool:
+        if sent is not None:
+            return answer.status != 404 and await self._auth.refused(answer, sent, ask.scope, steps)
+        if answer.status == 401 and "www-authenticate" in answer.headers:
+            return await self._auth.learn(answer, ask.scope, steps)
+        if answer.status == 400 or Step.CHALLENGED in steps:
+            return False
+        # Some registries hide what needs a login, or refuse without saying how to log in.
+        if answer.status == 401 or (self._auth.is_unknown and await self._auth.has_credential()):
+            return await self._auth.learn(await self._ping(), ask.scope, steps)
+        return False
+
+    async def _ping(self) -> Answer:
+        ask = Ask(url=f"{self._base_url}/v2/", what="its API", cap=ERROR_CAP)
+        return await self._wire.deliver(ask, None, self._wire.origin)
+
+    async def _ask_elsewhere(self, ask: Ask, answer: Answer) -> Answer:
+        """A host to which the registry redirects may want an anonymous token of its own."""
+        if answer.status != 401:
+            return answer
+        header = await self._auth.elsewhere(answer)
+        if header is None:
+            return answer
+        there = Ask(
+            url=answer.url,
+            what=ask.what,
+            cap=ask.cap,
+            method=ask.method,
+            accept=ask.accept,
+            compressed=ask.compressed,
+        )
+        return await self._wire.deliver(there, header, origin_of(answer.url))

@@ -1,0 +1,182 @@
+"""Requests of one account on their way: turns and pace, time limits, redirects, capped bodies.
+
+Knows nothing of logins but the one rule that matters: `Authorization` goes to the registry's own
+origin only. Every failure to get an answer leaves as a TransportError or a ProtocolError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urljoin
+
+import httpx
+
+from watcher.core.account import Account
+from watcher.errors import ProtocolError, RateLimited, RegistryError
+from watcher.http_client import USER_AGENT, Connections, translate
+from watcher.registry.answer import Answer, failure, spec_error
+from watcher.registry.bodies import read_body
+from watcher.registry.limits import Lane, Sleep, with_one_retry
+from watcher.registry.realms import Guard
+from watcher.registry.retry_after import retry_after
+
+MAXIMUM_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_USER_AGENT = (b"User-Agent", USER_AGENT.encode())
+_GZIP = (b"Accept-Encoding", b"gzip")
+_PLAIN = (b"Accept-Encoding", b"identity")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One thing asked of a registry. `what` names it in errors; `cap` bounds the body in bytes."""
+
+    url: str
+    what: str
+    cap: int
+    scope: str | None = None
+    method: str = "GET"
+    accept: bytes = b"application/json"
+    compressed: bool = False
+
+
+class Wire:
+    """Sends requests over an account's connections, in the turns of its lane."""
+
+    def __init__(
+        self, account: Account, connections: Connections, lane: Lane, guard: Guard, sleep: Sleep
+    ) -> None:
+        self.host = account.registry.name
+        self.origin = origin_of(account.registry.base_url + "/")
+        self.lane = lane
+        self._connections = connections
+        self._guard = guard
+        self.sleep = sleep
+        timeouts = account.timeouts
+        longest = min(timeouts.total, timeouts.connect + 2 * timeouts.read)
+        self._longest = longest.total_seconds()
+
+    async def deliver(self, ask: Ask, authorization: str | None, home: str) -> Answer:
+        """Send, follow redirects, and try once more after a failure of a moment.
+
+        `authorization` goes to the origin `home` only, in each hop.
+        """
+        return await with_one_retry(lambda: self._follow(ask, authorization, home), self.sleep)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[bytes, bytes]],
+        cap: int,
+        content: bytes = b"",
+    ) -> Answer:
+        """One request, one answer, in its turn and within the time limits."""
+        origin = origin_of(url)
+        async with self.lane:
+            connection = self._connections.borrow(origin)
+            try:
+                async with asyncio.timeout(self._longest):
+                    response = await connection.handle_async_request(
+                        self._request(method, url, headers, content)
+                    )
+                    try:
+                        body = await read_body(response, cap, self.host)
+                    finally:
+                        await response.aclose()
+            except (httpx.HTTPError, TimeoutError) as error:
+                raise translate(error, origin.partition("://")[2]) from error
+            except httpx.InvalidURL as error:
+                raise ProtocolError(f"{self.host} names an invalid URL", host=self.host) from error
+            finally:
+                self._connections.put_back(origin, connection)
+        return Answer(response.status_code, response.headers, body, url)
+
+    def refuse(self, answer: Answer, what: str, secrets: tuple[str, ...] = ()) -> RegistryError:
+        """The error of an answer; a host that asks for patience (429, 503) gets it."""
+        return self.patience(answer, self.lane.host_key) or failure(
+            answer, self.host, what, secrets
+        )
+
+    def patience(self, answer: Answer, key: str) -> RateLimited | None:
+        """Park `key` when the answer asks for it, and say so; None when it does not."""
+        told = answer.headers.get("retry-after")
+        if answer.status != 429 and not (answer.status == 503 and told):
+            return None
+        message = spec_error(answer.body).message
+        seconds = self.lane.park(key, retry_after(told, message, self.lane.now()))
+        return RateLimited(
+            f"{self.host} asks for patience ({answer.status}) for {seconds:.0f} s",
+            host=self.host,
+            status=answer.status,
+            retry_after=timedelta(seconds=seconds),
+        )
+
+    def _request(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes
+    ) -> httpx.Request:
+        request = httpx.Request(
+            method,
+            url,
+            headers=headers,
+            content=content or None,
+            extensions={"timeout": self._connections.timeout},
+        )
+        target = target_of(url)
+        if request.url.raw_path != target:
+            # httpx would escape a cursor anew; the registry gets it back byte by byte.
+            request.extensions["target"] = target
+        return request
+
+    async def _follow(self, ask: Ask, authorization: str | None, home: str) -> Answer:
+        url = ask.url
+        seen = {url}
+        for _ in range(MAXIMUM_REDIRECTS + 1):
+            headers = [
+                _USER_AGENT,
+                (b"Accept", ask.accept),
+                _GZIP if ask.compressed else _PLAIN,
+            ]
+            if authorization is not None and origin_of(url) == home:
+                headers.append((b"Authorization", authorization.encode("ascii")))
+            answer = await self.send(ask.method, url, headers, ask.cap)
+            if answer.status not in _REDIRECTS:
+                return answer
+            url = await self._next_hop(answer, ask)
+            if url in seen:
+                raise self._lost(ask, "in a circle")
+            seen.add(url)
+        raise self._lost(ask, f"more than {MAXIMUM_REDIRECTS} times")
+
+    async def _next_hop(self, answer: Answer, ask: Ask) -> str:
+        location: str | None = answer.headers.get("location")
+        if not location or not location.isascii() or not location.isprintable():
+            raise self._lost(ask, "to no place")
+        try:
+            url: str = urljoin(answer.url, location).partition("#")[0]
+        except ValueError:
+            raise self._lost(ask, "to no place") from None
+        if answer.url.startswith("https://") and not url.startswith("https://"):
+            raise self._lost(ask, "from https to something else")
+        if origin_of(url) != self.origin:
+            await self._guard.check(url, "redirect target")
+        return url
+
+    def _lost(self, ask: Ask, where: str) -> ProtocolError:
+        return ProtocolError(f"{self.host} redirects {ask.what} {where}", host=self.host)
+
+
+def origin_of(url: str) -> str:
+    """`scheme://host[:port]` of an absolute URL, in lower case, without a default port."""
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0].partition("?")[0].lower()
+    default = ":443" if scheme == "https" else ":80"
+    return f"{scheme}://{authority.removesuffix(default)}"
+
+
+def target_of(url: str) -> bytes:
+    """Path and query of an absolute URL, as they are."""
+    _, slash, path = url.partition("://")[2].partition("/")
+    return (slash + path or "/").encode("ascii")
