@@ -130,7 +130,11 @@ def baseline(
             for place, name in enumerate(listed)
         }
     seen = replace(known, baselined=True, tags=tags)
-    return decide(watching, seen, (), now=now, hold_above=hold_above, enabled=enabled)
+    fired = [
+        (trigger, _backfill(trigger, seen) if trigger.name in enabled else [])
+        for trigger in watching
+    ]
+    return _settled(seen, fired, hold_above)
 
 
 def decide(
@@ -144,15 +148,23 @@ def decide(
 ) -> Decided:
     """What each trigger makes of the changes of one poll of a baselined repository.
 
-    A trigger without a state has its baseline in `known`, the tags before these changes: they fire
-    for it, and what was there before only by its `backfill`. It gets its state once it is enabled.
-    More firing decisions than `hold_above`, over all triggers, are held as one batch (SPEC 6.4).
+    A trigger without a state has its baseline in `known`, the tags before these changes: these
+    fire for it, what was there before never does, whatever its `backfill` (SPEC 5: adding or
+    renaming a trigger replays no history). More firing decisions than `hold_above`, over all
+    triggers, are held as one batch (SPEC 6.4).
     """
     judged = [
         (trigger, _judge(trigger, known, changes, now, is_on=trigger.name in enabled))
         for trigger in triggers
         if applies(trigger, known.account, known.repository)
     ]
+    return _settled(known, judged, hold_above)
+
+
+def _settled(
+    known: KnownRepository, judged: list[tuple[Trigger, list[Decision]]], hold_above: int
+) -> Decided:
+    """Hold what is too much at once, and raise the states by what fires."""
     firing = sum(d.verdict is Verdict.FIRED for _, made in judged for d in made)
     if firing > hold_above:
         judged = [(trigger, _hold(made, firing, hold_above)) for trigger, made in judged]
@@ -160,7 +172,7 @@ def decide(
     for trigger, made in judged:
         before = known.triggers.get(trigger.name)
         after = raised(trigger, before or TriggerState(), made)
-        if after != before and trigger.name in enabled:
+        if after != before:
             states[trigger.name] = after
     return Decided(decisions=tuple(d for _, made in judged for d in made), states=states)
 
@@ -189,12 +201,7 @@ def _judge(
     is_on: bool,
 ) -> list[Decision]:
     """One trigger's decisions, before the limit of all of them together."""
-    state = known.triggers.get(trigger.name)
-    early: list[Decision] = []
-    if state is None:
-        if is_on and trigger.backfill is not Backfill.NONE:
-            early = _backfill(trigger, known, changes, now)
-        state = raised(trigger, TriggerState(), early)
+    state = known.triggers.get(trigger.name) or TriggerState()
     settled: list[Decision] = []
     candidates: list[_Candidate] = []
     for change in changes:
@@ -203,7 +210,7 @@ def _judge(
             settled.append(judged)
         else:
             candidates.append(judged)
-    return [*early, *settled, *_rank(trigger, state, candidates)]
+    return [*settled, *_rank(trigger, state, candidates)]
 
 
 def _first_seen(known: KnownRepository, change: Change, now: datetime) -> float:
@@ -278,25 +285,21 @@ def _choose(trigger: Trigger, rising: Sequence[_Candidate]) -> list[Decision]:
     return decisions
 
 
-def _backfill(
-    trigger: Trigger, known: KnownRepository, changes: Sequence[Change], now: datetime
-) -> list[Decision]:
-    """What `backfill` fires of the tags that were there before these changes, moved or not."""
+def _backfill(trigger: Trigger, known: KnownRepository) -> list[Decision]:
+    """What `backfill` fires of the tags of a first sight."""
+    if trigger.backfill is Backfill.NONE:
+        return []
     eager = replace(trigger, changes=frozenset({ChangeKind.NEW}))
     if trigger.backfill is Backfill.NEWEST:
         eager = replace(eager, fire=Fire.NEWEST)
-    changed = {change.tag: change for change in changes}
     candidates: list[_Candidate] = []
     for name, tag in known.present.items():
-        moved = changed.get(name)
-        if moved is not None and (moved.kind in trigger.changes or moved.digest is None):
-            continue  # it fires as what it is now, or it is gone
         change = Change(
             kind=ChangeKind.NEW,
             tag=name,
-            digest=tag.digest if moved is None else moved.digest,
+            digest=tag.digest,
             previous_digest=None,
-            number=tag.change_number if moved is None else moved.number,
+            number=tag.change_number,
         )
         judged = _sift(eager, change, tag.first_seen.timestamp(), is_on=True)
         if isinstance(judged, _Candidate):
