@@ -75,6 +75,7 @@ class FakeRegistry(Content):
         self._faults = FaultTable()
         self._log: deque[Recorded] = deque(maxlen=keeps)
         self._connections: set[Connection] = set()
+        self._playing: set[asyncio.Task[None]] = set()
         self._opened = 0
         self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -165,6 +166,9 @@ class FakeRegistry(Content):
         self._listen = (host, int(port))
         self._server.close()
         self._close_connections()
+        for task in self._playing:
+            task.cancel()
+        await asyncio.gather(*self._playing, return_exceptions=True)
         await self._server.wait_closed()
         self._server = None
 
@@ -210,6 +214,11 @@ class FakeRegistry(Content):
     def closed(self, connection: Connection) -> None:
         """For connections: one was closed."""
         self._connections.discard(connection)
+
+    def playing(self, task: asyncio.Task[None]) -> None:
+        """For connections: a fault is being played."""
+        self._playing.add(task)
+        task.add_done_callback(self._playing.discard)
 
     def visit(self, request: Request, connection: int) -> Visit:
         """For connections: take one request in, and say how it is to be answered."""

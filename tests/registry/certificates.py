@@ -1,0 +1,80 @@
+"""Throw-away certificates for tests: an authority, and server certificates as the case needs."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_DAY = timedelta(days=1)
+
+
+class Authority:
+    """A certificate authority whose files live in a test's own directory."""
+
+    def __init__(self, directory: Path, *, now: datetime, name: str = "Test authority") -> None:
+        self._directory = directory
+        self._now = now
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        self._certificate = (
+            self._builder(self._name, self._key.public_key(), now + 10 * _DAY)
+            .add_extension(constraints, critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.certificate = directory / f"{name.replace(' ', '-')}.pem"
+        self.certificate.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, host: str, *, expired: bool = False) -> Path:
+        """A PEM file with key and certificate for a host name or IP address."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        end = self._now - _DAY if expired else self._now + 5 * _DAY
+        certificate = (
+            self._builder(subject, key.public_key(), end)
+            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        path = self._directory / f"{host}{'-expired' if expired else ''}.pem"
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        return path
+
+    def server_context(self, host: str, *, expired: bool = False) -> ssl.SSLContext:
+        """The server side of TLS with a certificate for `host`."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.issue(host, expired=expired))
+        return context
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, end: datetime
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self._now - 10 * _DAY)
+            .not_valid_after(end)
+        )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
