@@ -94,7 +94,7 @@ _FIRST: Migration = (
     """,
     """
     CREATE INDEX execution_unfinished ON execution (status, pipeline, number)
-        WHERE status IN ('QUEUED', 'RUNNING', 'WAITING')
+        WHERE finished IS NULL
     """,
     "CREATE INDEX execution_child ON execution (parent) WHERE parent IS NOT NULL",
     # `starts` counts starts since the last outcome; `log` stands last, so that lists of runs

@@ -1,0 +1,277 @@
+"""Executions in the state file: queue, save, decide, cancel, retry. Functions on a connection.
+
+Every way to a final status goes through `save`, which wakes whoever waits for it. What an
+execution does next is decided in `core.stepping`; here it is only kept.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from watcher.core import stepping
+from watcher.core.pipeline import (
+    Execution,
+    ExecutionStatus,
+    NewExecution,
+    StageStatus,
+)
+from watcher.errors import UsageError
+from watcher.store.rows import clean, load_executions, seconds, stage_values, to_text
+
+
+def submit(db: sqlite3.Connection, new: NewExecution, parent: str | None = None) -> bool:
+    """Queue an execution; False when its key was used before, whatever became of that one."""
+    inserted = db.execute(
+        "INSERT INTO execution (id, key, trigger_name, pipeline, snapshot, status, account, "
+        "repository, tag, digest, change, created, parent, parameters, source) "
+        "VALUES (?, ?, ?, ?, ?, 'QUEUED', ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            new.id,
+            new.key,
+            new.trigger,
+            new.pipeline.name,
+            to_text(new.pipeline.to_json()),
+            new.account,
+            new.repository,
+            new.tag,
+            new.digest,
+            new.change,
+            new.created.timestamp(),
+            parent,
+            to_text(dict(new.parameters)),
+            to_text(dict(new.source)),
+        ),
+    )
+    if inserted.rowcount == 0:
+        return False
+    db.executemany(
+        "INSERT INTO stage_run (execution, position, name, type, status) "
+        "VALUES (?, ?, ?, ?, 'PENDING')",
+        [
+            (new.id, index, stage.name, stage.type)
+            for index, stage in enumerate(new.pipeline.stages)
+        ],
+    )
+    return True
+
+
+def find(db: sqlite3.Connection, identifier: str) -> Execution | None:
+    """By id or its unambiguous beginning, with logs. Raises UsageError when several begin so."""
+    found = load_executions(db, "id = ?", (identifier,), logs=True)
+    if not found and identifier:
+        found = load_executions(
+            db, "substr(id, 1, length(?1)) = ?1 LIMIT 2", (identifier,), logs=True
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"several executions begin with {identifier!r}", hint="give more of the id"
+        )
+    return found[0] if found else None
+
+
+def listed(
+    db: sqlite3.Connection,
+    limit: int | None,
+    status: ExecutionStatus | None,
+    pipeline: str | None,
+) -> list[Execution]:
+    """Newest first, without logs."""
+    return load_executions(
+        db,
+        "(?1 IS NULL OR status = ?1) AND (?2 IS NULL OR pipeline = ?2) "
+        "ORDER BY number DESC LIMIT ?3",
+        (status.value if status else None, pipeline, -1 if limit is None else limit),
+    )
+
+
+def save(
+    db: sqlite3.Connection, execution: Execution, index: int | None, wake: datetime | None
+) -> Execution:
+    """Write the execution's own row, and the stage at `index`, as the runner has them now.
+
+    A final execution is never changed again: then the stored one is returned, else what is stored
+    afterwards (a cancellation or an approval may have come meanwhile). `wake` is when a WAITING
+    execution has to be looked at again.
+    """
+    stored = _status(db, execution.id)
+    if stored is not None and stored.is_final:
+        return load_by_ids(db, [execution.id])[0]
+    if index is not None:
+        _update_stage(db, execution, index)
+    waits = execution.status is ExecutionStatus.WAITING
+    stage = stepping.current_stage(execution) if waits else None
+    waiting_for = stage.waiting_for if stage is not None else None
+    db.execute(
+        "UPDATE execution SET status = ?, started = ?, finished = ?, paused = ?, wake = ?, "
+        "waiting_for = ?, reason = ? WHERE id = ?",
+        (
+            execution.status.value,
+            seconds(execution.started),
+            seconds(execution.finished),
+            execution.paused.total_seconds(),
+            seconds(wake) if waits else None,
+            clean(waiting_for),
+            clean(execution.reason),
+            execution.id,
+        ),
+    )
+    if execution.status.is_final:
+        _wake_waiters(db, execution.id)
+    elif stage is not None:
+        _wake_at_once_if_over(db, execution.id, stage.index, waiting_for)
+    return load_by_ids(db, [execution.id])[0]
+
+
+def save_logs(db: sqlite3.Connection, logs: Mapping[tuple[str, int], str]) -> None:
+    db.executemany(
+        "UPDATE stage_run SET log = ? WHERE execution = ? AND position = ?",
+        [(clean(text), identifier, index) for (identifier, index), text in logs.items()],
+    )
+
+
+def decide(
+    db: sqlite3.Connection,
+    identifier: str,
+    index: int,
+    *,
+    approved: bool,
+    person: str,
+    at: datetime,
+) -> bool:
+    """Record a decision about a stage, also before it is reached; True when it is the first."""
+    inserted = db.execute(
+        "INSERT INTO approval (execution, position, approved, person, time) "
+        "SELECT id, ?2, ?3, ?4, ?5 FROM execution WHERE id = ?1 AND finished IS NULL "
+        "ON CONFLICT DO NOTHING",
+        (identifier, index, approved, person, at.timestamp()),
+    )
+    if inserted.rowcount == 0:
+        return False
+    _wake_at_once_if_over(db, identifier, index, stepping.FOR_PERSON)
+    return True
+
+
+def request_cancel(db: sqlite3.Connection, identifier: str, now: datetime) -> bool:
+    """Ask for the end of an execution and of the runs it started; False when it has ended.
+    One that waits or is queued ends here; a running one when its runner sees the request."""
+    status = _status(db, identifier)
+    if status is None or status.is_final:
+        return False
+    db.execute("UPDATE execution SET cancel_requested = 1 WHERE id = ?", (identifier,))
+    if status is not ExecutionStatus.RUNNING:
+        settle(db, identifier, ExecutionStatus.CANCELED, "canceled on request", now)
+    children = db.execute("SELECT id FROM execution WHERE parent = ?", (identifier,)).fetchall()
+    for (child,) in children:
+        request_cancel(db, child, now)
+    return True
+
+
+def canceled(db: sqlite3.Connection, active: Iterable[str]) -> list[str]:
+    """Those of the ids whose cancellation was asked for."""
+    return [
+        identifier
+        for identifier in active
+        if db.execute(
+            "SELECT 1 FROM execution WHERE id = ? AND cancel_requested = 1", (identifier,)
+        ).fetchone()
+    ]
+
+
+def retry(db: sqlite3.Connection, identifier: str) -> bool:
+    """Queue a failed or canceled execution again, from the stage that ended it; False when it is
+    not such a one. Decisions about stages that run again are forgotten."""
+    found = load_executions(db, "id = ?", (identifier,), logs=True)
+    try:
+        again = stepping.reset(found[0]) if found else None
+    except ValueError:
+        again = None
+    if again is None:
+        return False
+    for stage in again.stages:
+        if stage.status is StageStatus.PENDING:
+            _update_stage(db, again, stage.index)
+            db.execute(
+                "DELETE FROM approval WHERE execution = ? AND position = ?",
+                (identifier, stage.index),
+            )
+    db.execute(
+        "UPDATE execution SET status = 'QUEUED', started = NULL, finished = NULL, paused = 0, "
+        "wake = NULL, waiting_for = NULL, reason = NULL, cancel_requested = 0 WHERE id = ?",
+        (identifier,),
+    )
+    return True
+
+
+def _status(db: sqlite3.Connection, identifier: str) -> ExecutionStatus | None:
+    row = db.execute("SELECT status FROM execution WHERE id = ?", (identifier,)).fetchone()
+    return None if row is None else ExecutionStatus(row[0])
+
+
+def load_by_ids(db: sqlite3.Connection, identifiers: Iterable[str]) -> list[Execution]:
+    return [load_executions(db, "id = ?", (i,), logs=True)[0] for i in identifiers]
+
+
+def settle(
+    db: sqlite3.Connection,
+    identifier: str,
+    status: ExecutionStatus,
+    reason: str,
+    now: datetime,
+) -> None:
+    """End an execution that no runner has in hand."""
+    execution = load_executions(db, "id = ?", (identifier,), logs=True)[0]
+    stage = stepping.current_stage(execution)
+    ended = stepping.finish(execution, status, reason, now)
+    save(db, ended, stage.index if stage is not None else None, None)
+
+
+def _update_stage(db: sqlite3.Connection, execution: Execution, index: int) -> None:
+    db.execute(
+        "UPDATE stage_run SET status = ?, attempts = ?, starts = ?, started = ?, finished = ?, "
+        "suspended = ?, wake = ?, deadline = ?, waiting_for = ?, resumed = ?, error = ?, "
+        "outputs = ?, log = ? WHERE execution = ? AND position = ?",
+        (*stage_values(execution.stages[index]), execution.id, index),
+    )
+
+
+def _wake_waiters(db: sqlite3.Connection, ended: str) -> None:
+    waiting_for = f"{stepping.FOR_EXECUTION}{ended}"
+    db.execute(
+        "UPDATE stage_run SET wake = 0 WHERE status = 'WAITING' AND waiting_for = ?1 AND execution "
+        "IN (SELECT id FROM execution WHERE status = 'WAITING' AND waiting_for = ?1)",
+        (waiting_for,),
+    )
+    db.execute(
+        "UPDATE execution SET wake = 0 WHERE status = 'WAITING' AND waiting_for = ?",
+        (waiting_for,),
+    )
+
+
+def _wake_at_once_if_over(
+    db: sqlite3.Connection, identifier: str, index: int, waiting_for: str | None
+) -> None:
+    """What it waits for may have come before it began to wait."""
+    if waiting_for == stepping.FOR_PERSON:
+        row = db.execute(
+            "SELECT 1 FROM approval WHERE execution = ? AND position = ?", (identifier, index)
+        ).fetchone()
+        over = row is not None
+    elif waiting_for is not None and waiting_for.startswith(stepping.FOR_EXECUTION):
+        child = waiting_for.removeprefix(stepping.FOR_EXECUTION)
+        status = _status(db, child)
+        over = status is None or status.is_final
+    else:
+        over = False
+    if not over:
+        return
+    if waiting_for != stepping.FOR_PERSON:
+        db.execute(
+            "UPDATE stage_run SET wake = 0 WHERE execution = ? AND position = ?",
+            (identifier, index),
+        )
+    db.execute(
+        "UPDATE execution SET wake = 0 WHERE id = ? AND status = 'WAITING' AND waiting_for = ?",
+        (identifier, waiting_for),
+    )

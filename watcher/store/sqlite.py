@@ -1,0 +1,265 @@
+"""The state file as an object: one method, one transaction (ARCHITECTURE section 5, SPEC 6.1).
+
+Synchronous and for one thread; `threaded.ThreadedStore` carries it for async code. The SQL stands
+in the sibling modules; here are the transactions, the clock, and the translation of errors.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from watcher.core.change import KnownRepository
+from watcher.core.pipeline import Execution, ExecutionStatus, Json, NewExecution
+from watcher.core.poll import PollRecord, RepositoryStatus
+from watcher.core.trigger import Trigger
+from watcher.store import claims, events, executions, polls, requests
+from watcher.store.claims import Claimed
+from watcher.store.connection import Fault, no_fault, open_state, transaction, translated
+from watcher.store.events import EventSelector
+from watcher.store.requests import Request
+from watcher.store.schema import MIGRATIONS, Migration
+
+__all__ = ["Claimed", "EventSelector", "Request", "Store"]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Store:
+    """Every method may raise StateError; then nothing of it was written.
+
+    `commits` counts the transactions that changed the file. `fault` is called at named points, so
+    that a test can stop the process there.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        *,
+        fault: Fault = no_fault,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.path = path
+        self.commits = 0
+        self._db = connection
+        self._fault = fault
+        self._clock = clock
+
+    @staticmethod
+    def open(
+        path: Path,
+        *,
+        create: bool = True,
+        fault: Fault = no_fault,
+        clock: Callable[[], datetime] = _utc_now,
+        migrations: Sequence[Migration] = MIGRATIONS,
+    ) -> Store:
+        """Open the state file, make it when there is none, bring an older one up to date.
+
+        Raises StateUnwritable, StateCorrupt, StateTooNew; StateError when it is missing and
+        `create` is False.
+        """
+        connection = open_state(path, create=create, migrations=migrations)
+        return Store(path, connection, fault=fault, clock=clock)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What was seen
+
+    def known(self, account: str, repository: str) -> KnownRepository:
+        with self._reading() as db:
+            return polls.known(db, account, repository)
+
+    def record_poll(self, record: PollRecord) -> tuple[str, ...]:
+        """Tags, activity, decisions and executions at once; the ids of what was queued.
+
+        Raises StateChanged when another process recorded this repository since it was read.
+        """
+        with self._writing("poll") as db:
+            return polls.record(db, record)
+
+    def repository_statuses(self, account: str | None = None) -> list[RepositoryStatus]:
+        with self._reading() as db:
+            return polls.statuses(db, account)
+
+    def flush(self, statuses: Iterable[RepositoryStatus], blocked: Mapping[str, float]) -> None:
+        """Bookkeeping of many polls in one transaction; `blocked` replaces what was stored."""
+        with self._writing("flush", durable=False) as db:
+            polls.flush(db, statuses, blocked)
+
+    def blocked(self) -> dict[str, float]:
+        """Until when hosts and accounts may not be asked, in seconds since the epoch."""
+        with self._reading() as db:
+            return requests.blocked(db)
+
+    # What became of it
+
+    def activity(
+        self, limit: int | None = 50, account: str | None = None, repository: str | None = None
+    ) -> list[dict[str, Json]]:
+        """Newest first, in the shape of SPEC 8."""
+        with self._reading() as db:
+            return events.activity(db, limit, account, repository)
+
+    def events(self, outcome: str | None = None) -> list[dict[str, Json]]:
+        """Oldest first: id, time, account, repository, tag, digest, change, trigger, outcome,
+        reason, batch, execution."""
+        with self._reading() as db:
+            return events.events(db, outcome)
+
+    def release(self, selector: EventSelector, triggers: Iterable[Trigger] = ()) -> tuple[str, ...]:
+        """Fire held events in rising order; the ids of the executions. `triggers` are the
+        config's, for what each takes for its highest tag."""
+        with self._writing("release") as db:
+            return events.release(db, selector, triggers)
+
+    def drop(self, selector: EventSelector) -> tuple[int, ...]:
+        """Let held events go; their ids."""
+        with self._writing("drop") as db:
+            return events.drop(db, selector)
+
+    def replay(self, event: int) -> str:
+        """Run an old event again; the new execution's id. Raises UsageError."""
+        with self._writing("replay") as db:
+            return events.replay(db, event, self._clock())
+
+    def set_enabled(self, trigger: str, enabled: bool) -> None:
+        """Switch a trigger; that outlives a restart."""
+        with self._writing("switch") as db:
+            requests.switch(db, trigger, self._clock(), enabled=enabled)
+
+    def enabled_overrides(self) -> dict[str, bool]:
+        with self._reading() as db:
+            return requests.switches(db)
+
+    # Runs
+
+    def submit(self, new: NewExecution, parent: str | None = None) -> bool:
+        """Queue a run; False when its key was used before."""
+        with self._writing("submit") as db:
+            return executions.submit(db, new, parent)
+
+    def execution(self, identifier: str) -> Execution | None:
+        """By id or unambiguous prefix, with the stages' logs. Raises UsageError."""
+        with self._reading() as db:
+            return executions.find(db, identifier)
+
+    def executions(
+        self,
+        limit: int | None = 50,
+        status: ExecutionStatus | None = None,
+        pipeline: str | None = None,
+    ) -> list[Execution]:
+        """Newest first, without logs."""
+        with self._reading() as db:
+            return executions.listed(db, limit, status, pipeline)
+
+    def request_cancel(self, identifier: str) -> bool:
+        """Ask for the end of a run and of those it started; False when it has ended already."""
+        with self._writing("cancel") as db:
+            return executions.request_cancel(db, identifier, self._clock())
+
+    def retry(self, identifier: str) -> bool:
+        """Queue a failed or canceled run again from the stage that ended it; else False."""
+        with self._writing("retry") as db:
+            return executions.retry(db, identifier)
+
+    def decide(self, identifier: str, index: int, *, approved: bool, person: str) -> bool:
+        """A decision about a stage that waits for a person, or will; True when it is the first."""
+        with self._writing("decide") as db:
+            return executions.decide(
+                db, identifier, index, approved=approved, person=person, at=self._clock()
+            )
+
+    # For the runner
+
+    def claim(self, now: datetime, active: Collection[str], slots: int) -> Claimed:
+        """Runs to go on with, now RUNNING; writes nothing when there are none."""
+        with self._reading() as db:
+            if slots <= 0 or not claims.has_work(db, now, active):
+                return Claimed([], [])
+        with self._writing("claim") as db:
+            return claims.claim(db, now, active, slots)
+
+    def save(self, execution: Execution, index: int | None, wake: datetime | None) -> Execution:
+        """Write a run and its stage at `index`; returns it as stored, see executions.save."""
+        with self._writing("outcome") as db:
+            return executions.save(db, execution, index, wake)
+
+    def save_logs(self, logs: Mapping[tuple[str, int], str]) -> None:
+        """What stages under way have said so far, by (execution, index)."""
+        with self._writing("logs", durable=False) as db:
+            executions.save_logs(db, logs)
+
+    def canceled(self, active: Iterable[str]) -> list[str]:
+        with self._reading() as db:
+            return executions.canceled(db, active)
+
+    def next_wake(self, *, without_people: bool = False) -> float | None:
+        """When the next waiting run is due (epoch seconds); `without_people`: of those that wait
+        for time only."""
+        with self._reading() as db:
+            if without_people:
+                return claims.next_wake_without_people(db)
+            return claims.next_wake(db)
+
+    # Beside a daemon
+
+    def request(self, kind: str, payload: Json) -> int:
+        """Ask the daemon for something; the number of the request."""
+        with self._writing("request") as db:
+            return requests.add(db, kind, payload, self._clock())
+
+    def pending_requests(self) -> list[Request]:
+        with self._reading() as db:
+            return requests.pending(db)
+
+    def finish_request(self, identifier: int, result: Json) -> None:
+        with self._writing("request") as db:
+            requests.finish(db, identifier, result, self._clock())
+
+    def request_result(self, identifier: int) -> Request | None:
+        """The request as it stands; its `finished` says whether there is a result."""
+        with self._reading() as db:
+            return requests.get(db, identifier)
+
+    def data_version(self) -> int:
+        """Another number whenever another connection wrote; a look costs microseconds."""
+        with self._reading() as db:
+            version: int = db.execute("PRAGMA data_version").fetchone()[0]
+            return version
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with translated(self.path):
+            yield self._db
+
+    @contextmanager
+    def _writing(self, what: str, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction. Bookkeeping that may be lost is written without waiting for the disk."""
+        with translated(self.path):
+            if not durable:
+                self._db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                before = self._db.total_changes
+                with transaction(self._db):
+                    yield self._db
+                    self._fault(f"{what}.before_commit")
+                self.commits += self._db.total_changes > before
+            finally:
+                if not durable:
+                    self._db.execute("PRAGMA synchronous = FULL")
+        self._fault(f"{what}.after_commit")
