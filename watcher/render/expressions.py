@@ -38,6 +38,7 @@ EVALUATION_ERRORS = (
     ArithmeticError,
     LookupError,
     AttributeError,
+    NameError,
     RecursionError,
 )
 """Whatever an expression can end in."""

@@ -44,6 +44,7 @@ _AMBIGUOUS = re.compile(
 """Plain scalars that some reader takes for something else than a string; rather too many."""
 
 _NOT_IN_BLOCKS = re.compile(r"[^\S\n ]|[ \t]+$", re.MULTILINE)
+_NOT_ON_A_LINE = re.compile(r"[^\S ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +196,8 @@ def _string(text: str, style: str | None) -> yaml.ScalarNode:
     """A string that every reader takes for one, in the style in which its template stood."""
     if style is None and _AMBIGUOUS.match(text):
         style = "'"
-    if style in ("|", ">") and _NOT_IN_BLOCKS.search(text):
-        style = '"'
-    return yaml.ScalarNode(_STRING, text, style=style)
+    unfit = _NOT_IN_BLOCKS if style in ("|", ">") else _NOT_ON_A_LINE
+    return yaml.ScalarNode(_STRING, text, style='"' if unfit.search(text) else style)
 
 
 def _data(value: Json) -> yaml.Node:

@@ -1,0 +1,228 @@
+"""A maker of stage contexts with a clock that only sleeps can move, and a small HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from watcher.core.pipeline import Execution, ExecutionStatus, Json, Pipeline, StageSpec
+from watcher.errors import StageError
+from watcher.http_client import Connections, HttpSettings
+from watcher.stages.base import StageContext, StageLog
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+DIGEST = "sha256:" + "a" * 64
+SOURCE: dict[str, Json] = {
+    "name": "web-release",
+    "type": "docker",
+    "account": "dockerhub",
+    "registry": "index.docker.io",
+    "repository": "acme/demoapp",
+    "namespace": "acme",
+    "tag": "1.10",
+    "digest": None,
+    "previous_digest": None,
+    "change": "new",
+    "time": "2026-03-01T11:59:00Z",
+    "artifacts": [
+        {
+            "type": "docker/image",
+            "name": "index.docker.io/acme/demoapp",
+            "version": "1.10",
+            "reference": "index.docker.io/acme/demoapp:1.10",
+        }
+    ],
+    "parameters": {},
+    "user": None,
+}
+
+
+def make_execution(**changes: Any) -> Execution:
+    execution = Execution(
+        id="0123456789abcdef",
+        key="key",
+        trigger="web-release",
+        pipeline=Pipeline(name="deploy-web", stages=()),
+        status=ExecutionStatus.RUNNING,
+        account="dockerhub",
+        repository="acme/demoapp",
+        tag="1.10",
+        digest=None,
+        change="new",
+        created=START,
+        started=START,
+        finished=None,
+        parameters={"replicas": "3"},
+        source=SOURCE,
+        stages=(),
+    )
+    return replace(execution, **changes)
+
+
+@dataclass
+class FakeTime:
+    """Now, which moves by what is slept."""
+
+    moment: datetime = START
+
+    def now(self) -> datetime:
+        return self.moment
+
+    async def sleep(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FakeImage:
+    """Counts what a registry would have been asked."""
+
+    asked: list[str] = field(default_factory=list)
+    known_labels: Mapping[str, str] = field(default_factory=lambda: {"commit": "abc"})
+
+    async def digest(self) -> str:
+        self.asked.append("digest")
+        return DIGEST
+
+    async def labels(self) -> Mapping[str, str]:
+        self.asked.append("labels")
+        return self.known_labels
+
+
+@dataclass
+class FakeChildren:
+    """Runs by key, as the real one: the same key is never queued twice."""
+
+    pipelines: tuple[str, ...] = ("smoke-test",)
+    submitted: dict[str, tuple[str, Mapping[str, Json]]] = field(default_factory=dict)
+    executions: dict[str, Execution] = field(default_factory=dict)
+
+    async def submit(self, pipeline: str, parameters: Mapping[str, Json], key: str) -> str:
+        if pipeline not in self.pipelines:
+            raise StageError(f"there is no pipeline {pipeline}")
+        identifier = f"child of {key}"
+        if key not in self.submitted:
+            self.submitted[key] = (pipeline, parameters)
+            self.executions[identifier] = make_execution(
+                id=identifier,
+                pipeline=Pipeline(name=pipeline, stages=()),
+                status=ExecutionStatus.QUEUED,
+            )
+        return identifier
+
+    async def execution(self, identifier: str) -> Execution | None:
+        return self.executions.get(identifier)
+
+
+def plain_http() -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    return Connections(HttpSettings()).client()
+
+
+ContextMaker = Callable[..., StageContext]
+
+
+@pytest.fixture
+def make_context() -> ContextMaker:
+    """A context for the stage `step` of a run for index.docker.io/acme/demoapp:1.10."""
+
+    def make(**changes: Any) -> StageContext:
+        time = changes.pop("time", None) or FakeTime()
+        context = StageContext(
+            execution=make_execution(),
+            spec=StageSpec(name="step", type="any", options=None),
+            index=0,
+            attempt=1,
+            outputs={},
+            log=StageLog(),
+            image=FakeImage(),
+            children=FakeChildren(),
+            http=plain_http,
+            now=time.now,
+            sleep=time.sleep,
+        )
+        return replace(context, **changes)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Json:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`closes`: the connection ends without an answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    closes: bool = False
+
+
+@dataclass
+class Receiver:
+    """A real HTTP server on loopback; replies are given in order, the last one for ever."""
+
+    url: str = ""
+    replies: list[Reply] = field(default_factory=lambda: [Reply()])
+    requests: list[Request] = field(default_factory=list)
+
+    def answer(self, request: Request) -> Reply:
+        self.requests.append(request)
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(receiver))
+    server.daemon_threads = False
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    receiver.url = f"http://127.0.0.1:{server.server_port}"
+    yield receiver
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length", "0"))
+            body = self.rfile.read(length)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reply = receiver.answer(Request(self.command, self.path, headers, body))
+            if reply.closes:
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+            """Silence: the tests look at what was received."""
+
+    return Handler
