@@ -1,39 +1,27 @@
-"""Logging in to a registry: the state of one account, from the first challenge to the last token.
+"""Logging in to a registry: what its challenges ask for, and when a refused request is repeated.
 
     unknown    nothing is sent until a request is refused with a challenge
     Basic      the only offer, or the one left when the token server refuses
-    Bearer     a token per set of scopes, asked for once however many wait for it, renewed early
+    Bearer     a token per set of scopes
 
 A refused request is repeated at most once for each reason of Step; what remains refused is the
 repository's failure (AccessDenied) or, when the credential itself is refused, the account's
-(AuthenticationFailed). field facts: registries.md section 1.
+(AuthenticationFailed). field facts: registries.md sections 1.1 and 1.2.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import urljoin
 
-from watcher.core.account import Account, Credential, CredentialProvider
-from watcher.errors import AuthenticationFailed, ProtocolError, WatcherError
+from watcher.core.account import Credential
+from watcher.errors import AuthenticationFailed
 from watcher.registry.answer import Answer, spec_error
 from watcher.registry.challenges import Challenge, parse_challenges
-from watcher.registry.realms import Guard, expected_token_host
-from watcher.registry.token_server import (
-    CredentialRefused,
-    Realm,
-    TokenRequest,
-    TokenServer,
-    basic,
-    secrets_of,
-)
-from watcher.registry.tokens import Token, TokenCache, TokenKey
+from watcher.registry.logins import Logins
+from watcher.registry.token_server import Realm, basic, secrets_of
+from watcher.registry.urls import absolute
 
-FIRST_PAUSE = 60.0
-LONGEST_PAUSE = 900.0
 MAXIMUM_SCOPES = 4
 MAXIMUM_SCOPE_LENGTH = 512
 _MEANT_SO = frozenset(
@@ -51,58 +39,31 @@ class Step(StrEnum):
     BASIC = "basic"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """What went with a request. `is_fresh`: the token was made for this very request."""
+    """What went with a request: a password (`credential`) or a token for `scopes`.
+
+    `is_fresh`: the token was made for this very request. `secrets` may not be repeated anywhere.
+    """
 
     header: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     credential: Credential | None = None
-    token: str | None = field(default=None, repr=False)
+    token: str = field(default="", repr=False)
     scopes: tuple[str, ...] = ()
     is_fresh: bool = False
 
 
-@dataclass(slots=True)
-class _Refusal:
-    """A credential that was refused, and until when it is not tried again."""
-
-    credential: Credential
-    message: str
-    until: float
-    pause: float
-
-
 class RegistryAuth:
-    """The login of one account at its registry; shared by all requests of the account."""
+    """The way in to one registry with one account; shared by all its requests."""
 
-    def __init__(
-        self,
-        account: Account,
-        credentials: CredentialProvider,
-        *,
-        server: TokenServer,
-        guard: Guard,
-        clock: Callable[[], float],
-    ) -> None:
-        self._registry = account.registry
-        self._host = account.registry.name
-        self._credentials = credentials
-        self._server = server
-        self._guard = guard
-        self._clock = clock
+    def __init__(self, host: str, logins: Logins) -> None:
+        self._host = host
+        self._logins = logins
         self._realm: Realm | None = None
         self._basic_offered = False
         self._basic_only = False
-        self._trusted_host = expected_token_host(account.registry)
         self._scopes: dict[str, tuple[str, ...]] = {}
-        self._tokens = TokenCache()
-        self._flights: dict[TokenKey, asyncio.Future[Token]] = {}
-        self._credential = Credential()
-        self._generation = 0
-        self._refusal: _Refusal | None = None
-        self._proven: Credential | None = None
-        self._first_login = asyncio.Lock()
 
     @property
     def is_unknown(self) -> bool:
@@ -110,44 +71,65 @@ class RegistryAuth:
         return self._realm is None and not self._basic_only
 
     async def has_credential(self) -> bool:
-        return not (await self._current()).is_anonymous
+        return not (await self._logins.current()).is_anonymous
 
     async def authorization(self, scope: str | None, steps: set[Step]) -> Authorization | None:
         """What to send with a request for `scope`; None while nothing was asked for.
 
         Raises AuthenticationFailed, AccessDenied, RegistryError, CredentialError.
         """
-        if self._realm is None or Step.BASIC in steps:
-            wanted = self._basic_only or Step.BASIC in steps
-            return await self._basic() if wanted else None
+        if self._basic_only or Step.BASIC in steps:
+            return await self._password()
+        if self._realm is None:
+            return None
         scopes = self._scopes.get(scope, (scope,)) if scope is not None else ()
         try:
-            token, is_fresh = await self._token(self._realm, scopes)
+            token, is_fresh = await self._logins.token(self._realm, scopes)
         except AuthenticationFailed:
-            if not self._basic_offered or (await self._current()).password is None:
+            if not self._basic_offered or (await self._logins.current()).password is None:
                 raise
             self._realm, self._basic_only = None, True
-            return await self._basic()
+            return await self._password()
         return Authorization(
-            f"Bearer {token.value}", (token.value,), None, token.value, scopes, is_fresh
+            header=f"Bearer {token.value}",
+            secrets=(token.value,),
+            token=token.value,
+            scopes=scopes,
+            is_fresh=is_fresh,
         )
+
+    async def learn(self, answer: Answer, scope: str | None, steps: set[Step]) -> bool:
+        """Take the way in from an answer to a request without a login; True: send it again.
+
+        Raises AuthenticationFailed when the account has nothing for what is offered.
+        """
+        challenges = _challenges(answer)
+        if not challenges or Step.CHALLENGED in steps:
+            return False
+        steps.add(Step.CHALLENGED)
+        if not self._remember(challenges, answer.url) and self.is_unknown:
+            schemes = ", ".join(sorted({challenge.scheme for challenge in challenges}))
+            raise self._logins.failed(f"{self._host} offers no login but {schemes}")
+        if self._basic_only and (await self._logins.current()).password is None:
+            self._basic_only = False
+            raise self._logins.failed(
+                f"{self._host} wants a user name and a password", "the account has none"
+            )
+        self._widen(challenges, scope, ())
+        return True
 
     async def refused(
         self, answer: Answer, sent: Authorization, scope: str | None, steps: set[Step]
     ) -> bool:
-        """Learn from a 400, 401 or 403; True when the request should be sent again.
+        """Learn from a 400, 401 or 403 to a request with a login; True: send it again.
 
-        Raises AuthenticationFailed when the account itself can't log in.
+        Raises AuthenticationFailed when the credential itself is refused.
         """
         if answer.status == 400 and spec_error(answer.body).code in _MEANT_SO:
             return False
         if sent.credential is not None:
-            return await self._basic_refused(answer, sent.credential, steps)
+            return await self._password_refused(answer, sent.credential, steps)
         return await self._token_refused(answer, sent, scope, steps)
-
-    def accepted(self) -> None:
-        """The registry let a request in: an earlier refusal is forgotten."""
-        self._refusal = None
 
     async def elsewhere(self, answer: Answer) -> str | None:
         """The header for another host, to which the registry redirected: an anonymous token by
@@ -155,32 +137,22 @@ class RegistryAuth:
         bearer = _bearer(_challenges(answer))
         if bearer is None:
             return None
-        realm = _realm(bearer, answer.url)
-        await self._check_place(realm)
-        scopes = _modest(bearer.scopes)
-        key = TokenKey(realm.url, realm.service, scopes, -1)
-        token = self._tokens.get(key, self._clock())
-        if token is None:
-            token = await self._server.token(TokenRequest(realm, scopes, Credential()))
-            self._tokens.put(key, token)
+        token = await self._logins.anonymous_token(
+            _realm(bearer, answer.url), _modest(bearer.scopes)
+        )
         return f"Bearer {token.value}"
 
-    async def learn(self, answer: Answer, scope: str | None, steps: set[Step]) -> bool:
-        """Take the way to log in from an answer to a request without a login; True: send again."""
-        challenges = _challenges(answer)
-        if not challenges or Step.CHALLENGED in steps:
-            return False
-        steps.add(Step.CHALLENGED)
-        if not self._remember(challenges, answer.url) and self.is_unknown:
-            schemes = ", ".join(sorted({challenge.scheme for challenge in challenges}))
-            raise self._failed(f"{self._host} offers no login but {schemes}")
-        if self._basic_only and (await self._current()).password is None:
-            self._basic_only = False
-            raise self._failed(
-                f"{self._host} wants a user name and a password", "the account has none"
-            )
-        self._widen(challenges, scope, ())
-        return True
+    def accepted(self) -> None:
+        """The registry let a request in: an earlier refusal is forgotten."""
+        self._logins.accepted()
+
+    async def _password(self) -> Authorization | None:
+        credential = await self._logins.current()
+        header = basic(credential) if credential.password is not None else None
+        if header is None:
+            return None
+        self._logins.check_refusal(credential)
+        return Authorization(header=header, secrets=secrets_of(credential), credential=credential)
 
     async def _token_refused(
         self, answer: Answer, sent: Authorization, scope: str | None, steps: set[Step]
@@ -192,15 +164,15 @@ class RegistryAuth:
             return True
         if Step.STALE not in steps and (is_new_realm or not sent.is_fresh):
             steps.add(Step.STALE)
-            self._tokens.drop(sent.token or "")
+            self._logins.drop(sent.token)
             return True
         # Harbor refuses every kind of Authorization with a Basic challenge: good for this request.
         if Step.BASIC in steps or not _offers_basic(challenges):
             return False
         steps.add(Step.BASIC)
-        return (await self._current()).password is not None
+        return (await self._logins.current()).password is not None
 
-    async def _basic_refused(
+    async def _password_refused(
         self, answer: Answer, credential: Credential, steps: set[Step]
     ) -> bool:
         challenges = _challenges(answer)
@@ -212,104 +184,23 @@ class RegistryAuth:
             return self._remember(challenges, answer.url)
         if Step.RENEWED not in steps:
             steps.add(Step.RENEWED)
-            if await self._credentials.renew(credential) != credential:
+            if await self._logins.renewed(credential):
                 return True
         if answer.status != 401:
             return False
-        raise self._refuse(
-            credential,
-            AuthenticationFailed(
-                f"{self._host} refused the account's password (401)", host=self._host, status=401
-            ),
-        )
-
-    async def _basic(self) -> Authorization | None:
-        credential = await self._current()
-        header = basic(credential) if credential.password is not None else None
-        if header is None:
-            return None
-        self._check_refusal(credential)
-        return Authorization(header, secrets_of(credential), credential)
-
-    async def _token(self, realm: Realm, scopes: tuple[str, ...]) -> tuple[Token, bool]:
-        token = self._tokens.get(self._key(realm, scopes), self._clock())
-        if token is not None:
-            return token, False
-        credential = await self._current()
-        key = self._key(realm, scopes)
-        while (flight := self._flights.get(key)) is not None:
-            await asyncio.wait((flight,))
-            if not flight.cancelled():
-                return flight.result(), True
-        return await self._fly(key, TokenRequest(realm, scopes, credential)), True
-
-    async def _fly(self, key: TokenKey, request: TokenRequest) -> Token:
-        """The one request for a token; whoever else wants it waits for its result or its error."""
-        flight: asyncio.Future[Token] = asyncio.get_running_loop().create_future()
-        self._flights[key] = flight
-        try:
-            token = await self._log_in(request)
-        except WatcherError as error:
-            flight.set_exception(error)
-            flight.exception()  # nobody may be waiting
-            raise
-        else:
-            flight.set_result(token)
-            return token
-        finally:
-            flight.cancel()
-            del self._flights[key]
-
-    async def _log_in(self, request: TokenRequest) -> Token:
-        await self._check_realm(request.realm, request.credential)
-        if self._proven == request.credential:
-            return await self._fetch(request)
-        # A password that may be wrong is tried once, not by all workers at once.
-        async with self._first_login:
-            return await self._fetch(request)
-
-    async def _fetch(self, request: TokenRequest) -> Token:
-        credential = request.credential
-        self._check_refusal(credential)
-        try:
-            token = await self._server.token(request)
-        except CredentialRefused as error:
-            renewed = await self._credentials.renew(credential)
-            if renewed == credential:
-                raise self._refuse(credential, error) from error
-            credential = self._adopt(renewed)
-            try:
-                token = await self._server.token(replace(request, credential=renewed))
-            except CredentialRefused as again:
-                raise self._refuse(renewed, again) from again
-        self._proven, self._refusal = credential, None
-        self._tokens.put(self._key(request.realm, request.scopes), token)
-        return token
-
-    async def _current(self) -> Credential:
-        return self._adopt(await self._credentials.get())
-
-    def _adopt(self, credential: Credential) -> Credential:
-        """Note the credential of now; another than before ends the life of all tokens."""
-        if credential != self._credential:
-            self._credential = credential
-            self._generation += 1
-            self._tokens.clear()
-        return credential
-
-    def _key(self, realm: Realm, scopes: tuple[str, ...]) -> TokenKey:
-        return TokenKey(realm.url, realm.service, scopes, self._generation)
+        error = self._logins.failed(f"{self._host} refused the account's password (401)")
+        error.status = answer.status
+        raise self._logins.refuse(credential, error)
 
     def _remember(self, challenges: tuple[Challenge, ...], url: str) -> bool:
-        """Keep the way to log in; True when something was learned. A Basic challenge never
-        replaces a Bearer one that is known."""
+        """Keep the way in; True when it is news. A Basic challenge never replaces a Bearer one."""
         bearer = _bearer(challenges)
         if _offers_basic(challenges):
             self._basic_offered = True
         if bearer is None:
-            learned = self._basic_offered and self.is_unknown
-            self._basic_only |= learned
-            return learned
+            is_news = self._basic_offered and self.is_unknown
+            self._basic_only |= is_news
+            return is_news
         realm = _realm(bearer, url)
         if self._basic_only or realm == self._realm:
             return False
@@ -330,41 +221,6 @@ class RegistryAuth:
             self._scopes[scope] = missing + kept
         return bool(missing)
 
-    async def _check_realm(self, realm: Realm, credential: Credential) -> None:
-        await self._check_place(realm)
-        if credential.is_anonymous:
-            return
-        if self._trusted_host is None:
-            self._trusted_host = realm.host
-        if realm.host != self._trusted_host:
-            raise self._failed(
-                f"{self._host} names {realm.host} as its token server, where "
-                f"{self._trusted_host} is expected; the password was not sent",
-                "if the registry's owner moved it, restart to accept the new host",
-            )
-
-    async def _check_place(self, realm: Realm) -> None:
-        try:
-            await self._guard.check(realm.url, "token server")
-        except ProtocolError as error:
-            raise self._failed(error.message) from error
-
-    def _check_refusal(self, credential: Credential) -> None:
-        refusal = self._refusal
-        if refusal and refusal.credential == credential and self._clock() < refusal.until:
-            raise self._failed(refusal.message, "it is tried again when it changes, or later")
-
-    def _refuse(self, credential: Credential, error: AuthenticationFailed) -> AuthenticationFailed:
-        """Rest before this credential is tried again: a registry may lock the account."""
-        last = self._refusal
-        again = last is not None and last.credential == credential
-        pause = min(last.pause * 2, LONGEST_PAUSE) if last and again else FIRST_PAUSE
-        self._refusal = _Refusal(credential, error.message, self._clock() + pause, pause)
-        return error
-
-    def _failed(self, message: str, hint: str | None = None) -> AuthenticationFailed:
-        return AuthenticationFailed(message, host=self._host, hint=hint)
-
 
 def _challenges(answer: Answer) -> tuple[Challenge, ...]:
     return parse_challenges(answer.headers.get_list("www-authenticate"))
@@ -380,11 +236,7 @@ def _offers_basic(challenges: tuple[Challenge, ...]) -> bool:
 
 def _realm(bearer: Challenge, url: str) -> Realm:
     """The token server of a challenge; a relative realm starts at the URL that was refused."""
-    try:
-        target = urljoin(url, bearer.get("realm") or "")
-    except ValueError:
-        target = ""
-    return Realm(target.partition("#")[0], bearer.get("service"))
+    return Realm(absolute(url, bearer.get("realm") or "") or "", bearer.get("service"))
 
 
 def _modest(scopes: tuple[str, ...]) -> tuple[str, ...]:

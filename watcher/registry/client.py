@@ -22,6 +22,7 @@ from watcher.registry.bodies import CONFIG_CAP, GOOGLE_PAGE_CAP, MANIFEST_CAP, P
 from watcher.registry.catalog import chosen, read_catalog_file
 from watcher.registry.limits import HostLimits
 from watcher.registry.listing import Bounds, Listing, Unchanged, list_repositories, list_tags
+from watcher.registry.logins import Logins
 from watcher.registry.realms import Guard, Resolve, resolve_by_system
 from watcher.registry.session import Session
 from watcher.registry.token_server import CATALOG_SCOPE, TokenServer
@@ -64,10 +65,8 @@ class RegistryClient:
             is_proxied=lambda origin: self._connections.proxy_for(origin) is not None,
         )
         wire = Wire(account, self._connections, lane, guard, sleep)
-        auth = RegistryAuth(
-            account, credentials, server=TokenServer(wire), guard=guard, clock=clock
-        )
-        self._session = Session(registry.base_url, wire, auth)
+        logins = Logins(registry, credentials, server=TokenServer(wire), guard=guard, clock=clock)
+        self._session = Session(registry.base_url, wire, RegistryAuth(self._host, logins))
         google = self._host.endswith(("gcr.io", ".pkg.dev"))
         self._page_cap = GOOGLE_PAGE_CAP if google else PAGE_CAP
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urljoin
 
-from watcher.registry.wire import origin_of
+from watcher.registry.urls import absolute, origin_of
 
 _LINK = re.compile(r'<([^>]*)>((?:[^,"]|"(?:[^"\\]|\\.)*"?)*)')
 _RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
@@ -33,12 +32,9 @@ def next_link(lines: Sequence[str]) -> str | None:
 
 def next_url(link: str, page: str) -> str:
     """The absolute URL of a link on `page`; raises ValueError with a sentence to refuse it."""
-    if not link.isascii() or not link.isprintable() or " " in link:
-        raise ValueError("its link to the next page holds characters that no URL may have")
-    try:
-        target = urljoin(page, link).partition("#")[0]
-    except ValueError:
-        raise ValueError("its link to the next page is no URL") from None
+    target = absolute(page, link)
+    if target is None:
+        raise ValueError("its link to the next page is no URL")
     if origin_of(target) != origin_of(page):
         raise ValueError(f"its next page is on another host ({origin_of(target)})")
     path, _, query = target.partition("?")

@@ -9,7 +9,8 @@ from watcher.errors import AuthenticationFailed, RegistryError
 from watcher.registry.answer import Answer, spec_error
 from watcher.registry.auth import Authorization, RegistryAuth, Step
 from watcher.registry.bodies import ERROR_CAP
-from watcher.registry.wire import Ask, Wire, origin_of
+from watcher.registry.urls import origin_of
+from watcher.registry.wire import Ask, Wire
 
 _ABOUT_LOGIN = frozenset({400, 401, 403, 404})
 
@@ -30,7 +31,8 @@ class Session:
             header = sent.header if sent else None
             answer = await self._wire.deliver(ask, header, self._wire.origin)
             if answer.status < 300:
-                self._auth.accepted()
+                if sent is not None and sent.credential is not None:
+                    self._auth.accepted()
                 return answer, sent
             if origin_of(answer.url) != self._wire.origin:
                 return await self._ask_elsewhere(ask, answer), None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urljoin
 
 import httpx
 
@@ -21,6 +20,7 @@ from watcher.registry.bodies import read_body
 from watcher.registry.limits import Lane, Sleep, with_one_retry
 from watcher.registry.realms import Guard
 from watcher.registry.retry_after import retry_after
+from watcher.registry.urls import absolute, origin_of, target_of
 
 MAXIMUM_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -151,13 +151,9 @@ class Wire:
         raise self._lost(ask, f"more than {MAXIMUM_REDIRECTS} times")
 
     async def _next_hop(self, answer: Answer, ask: Ask) -> str:
-        location: str | None = answer.headers.get("location")
-        if not location or not location.isascii() or not location.isprintable():
+        url = absolute(answer.url, answer.headers.get("location") or "")
+        if url is None:
             raise self._lost(ask, "to no place")
-        try:
-            url: str = urljoin(answer.url, location).partition("#")[0]
-        except ValueError:
-            raise self._lost(ask, "to no place") from None
         if answer.url.startswith("https://") and not url.startswith("https://"):
             raise self._lost(ask, "from https to something else")
         if origin_of(url) != self.origin:
@@ -166,17 +162,3 @@ class Wire:
 
     def _lost(self, ask: Ask, where: str) -> ProtocolError:
         return ProtocolError(f"{self.host} redirects {ask.what} {where}", host=self.host)
-
-
-def origin_of(url: str) -> str:
-    """`scheme://host[:port]` of an absolute URL, in lower case, without a default port."""
-    scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0].partition("?")[0].lower()
-    default = ":443" if scheme == "https" else ":80"
-    return f"{scheme}://{authority.removesuffix(default)}"
-
-
-def target_of(url: str) -> bytes:
-    """Path and query of an absolute URL, as they are."""
-    _, slash, path = url.partition("://")[2].partition("/")
-    return (slash + path or "/").encode("ascii")

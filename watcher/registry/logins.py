@@ -1,0 +1,191 @@
+"""The credential of an account at work: tokens for it, asked for once, and rest when it is refused.
+
+However many requests need the same token, one asks and all share its result or its error. The
+password goes only to a token server that was checked, and whose host is the one first seen (or
+known beforehand). A refused credential is left alone for a while, lest the account be locked.
+Only auth.py imports it. field facts: registries.md sections 1.3, 1.4 and 1.7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from watcher.core.account import Credential, CredentialProvider
+from watcher.core.reference import Registry
+from watcher.errors import AuthenticationFailed, ProtocolError, WatcherError
+from watcher.registry.realms import Guard, expected_token_host
+from watcher.registry.token_server import CredentialRefused, Realm, TokenRequest, TokenServer
+from watcher.registry.tokens import Token, TokenCache, TokenKey
+
+FIRST_PAUSE = 60.0
+LONGEST_PAUSE = 900.0
+_ANONYMOUS_ELSEWHERE = -1
+
+
+@dataclass(slots=True)
+class _Refusal:
+    """A credential that was refused, why, and until when (epoch seconds) it is not tried again."""
+
+    credential: Credential
+    message: str
+    until: float
+    pause: float
+
+
+class Logins:
+    """The credential and the tokens of one account."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        credentials: CredentialProvider,
+        *,
+        server: TokenServer,
+        guard: Guard,
+        clock: Callable[[], float],
+    ) -> None:
+        self._host = registry.name
+        self._credentials = credentials
+        self._server = server
+        self._guard = guard
+        self._clock = clock
+        self._trusted_host = expected_token_host(registry)
+        self._tokens = TokenCache()
+        self._flights: dict[TokenKey, asyncio.Future[Token]] = {}
+        self._credential = Credential()
+        self._generation = 0
+        self._refusal: _Refusal | None = None
+        self._proven: Credential | None = None
+        self._first_login = asyncio.Lock()
+
+    async def current(self) -> Credential:
+        """The credential of now; raises CredentialError."""
+        return self._adopt(await self._credentials.get())
+
+    async def renewed(self, refused: Credential) -> bool:
+        """Have the credential read or made again; whether it is another one now."""
+        return self._adopt(await self._credentials.renew(refused)) != refused
+
+    async def token(self, realm: Realm, scopes: tuple[str, ...]) -> tuple[Token, bool]:
+        """A token, and whether it was made for this very request.
+
+        Raises AuthenticationFailed, AccessDenied, RegistryError, CredentialError.
+        """
+        token = self._tokens.get(self._key(realm, scopes), self._clock())
+        if token is not None:
+            return token, False
+        credential = await self.current()
+        key = self._key(realm, scopes)
+        while (flight := self._flights.get(key)) is not None:
+            await asyncio.wait((flight,))
+            if not flight.cancelled():
+                return flight.result(), True
+        return await self._fly(key, TokenRequest(realm, scopes, credential)), True
+
+    async def anonymous_token(self, realm: Realm, scopes: tuple[str, ...]) -> Token:
+        """A token without any credential, for a host to which the registry redirected."""
+        key = TokenKey(realm.url, realm.service, scopes, _ANONYMOUS_ELSEWHERE)
+        token = self._tokens.get(key, self._clock())
+        if token is None:
+            await self._check_place(realm)
+            token = await self._server.token(TokenRequest(realm, scopes, Credential()))
+            self._tokens.put(key, token)
+        return token
+
+    def drop(self, token: str) -> None:
+        """Forget a token that was refused."""
+        self._tokens.drop(token)
+
+    def check_refusal(self, credential: Credential) -> None:
+        """Raise AuthenticationFailed while the credential rests after a refusal."""
+        refusal = self._refusal
+        if refusal and refusal.credential == credential and self._clock() < refusal.until:
+            raise self.failed(refusal.message, "it is tried again when it changes, or later")
+
+    def refuse(self, credential: Credential, error: AuthenticationFailed) -> AuthenticationFailed:
+        """Let a refused credential rest: one minute, then twice as long, up to 15 minutes."""
+        last = self._refusal
+        again = last is not None and last.credential == credential
+        pause = min(last.pause * 2, LONGEST_PAUSE) if last and again else FIRST_PAUSE
+        self._refusal = _Refusal(credential, error.message, self._clock() + pause, pause)
+        return error
+
+    def accepted(self) -> None:
+        """A request was let in with the credential of now."""
+        self._refusal = None
+
+    def failed(self, message: str, hint: str | None = None) -> AuthenticationFailed:
+        return AuthenticationFailed(message, host=self._host, hint=hint)
+
+    async def _fly(self, key: TokenKey, request: TokenRequest) -> Token:
+        flight: asyncio.Future[Token] = asyncio.get_running_loop().create_future()
+        self._flights[key] = flight
+        try:
+            token = await self._log_in(request)
+        except WatcherError as error:
+            flight.set_exception(error)
+            flight.exception()  # looked at here, for nobody may be waiting
+            raise
+        else:
+            flight.set_result(token)
+            return token
+        finally:
+            flight.cancel()
+            del self._flights[key]
+
+    async def _log_in(self, request: TokenRequest) -> Token:
+        await self._check_realm(request.realm, request.credential)
+        if self._proven == request.credential:
+            return await self._fetch(request)
+        # A password that may be wrong is tried once, not by all workers at once.
+        async with self._first_login:
+            return await self._fetch(request)
+
+    async def _fetch(self, request: TokenRequest) -> Token:
+        credential = request.credential
+        self.check_refusal(credential)
+        try:
+            token = await self._server.token(request)
+        except CredentialRefused as error:
+            if not await self.renewed(credential):
+                raise self.refuse(credential, error) from error
+            credential = self._credential
+            try:
+                token = await self._server.token(replace(request, credential=credential))
+            except CredentialRefused as again:
+                raise self.refuse(credential, again) from again
+        self._proven, self._refusal = credential, None
+        self._tokens.put(self._key(request.realm, request.scopes), token)
+        return token
+
+    def _adopt(self, credential: Credential) -> Credential:
+        """Another credential than before ends the life of all its tokens."""
+        if credential != self._credential:
+            self._credential = credential
+            self._generation += 1
+            self._tokens.clear()
+        return credential
+
+    def _key(self, realm: Realm, scopes: tuple[str, ...]) -> TokenKey:
+        return TokenKey(realm.url, realm.service, scopes, self._generation)
+
+    async def _check_realm(self, realm: Realm, credential: Credential) -> None:
+        await self._check_place(realm)
+        if credential.is_anonymous:
+            return
+        if self._trusted_host is None:
+            self._trusted_host = realm.host
+        if realm.host != self._trusted_host:
+            raise self.failed(
+                f"{self._host} names {realm.host} as its token server, where "
+                f"{self._trusted_host} is expected; the password was not sent",
+                "if the registry's owner moved it, restart to accept the new host",
+            )
+
+    async def _check_place(self, realm: Realm) -> None:
+        try:
+            await self._guard.check(realm.url, "token server")
+        except ProtocolError as error:
+            raise self.failed(error.message) from error
