@@ -17,7 +17,8 @@ class PollRecord:
     """What a poll found and decided (ARCHITECTURE section 3, step 5).
 
     `baseline` lists the tags of a first sight, in the registry's order, each with its digest or
-    None. `digests` are tags whose digest became known without a change (tracking switched on).
+    None. `digests` are tags whose digest became known without a change (tracking switched on), or
+    is forgotten (None), because no trigger follows the tag; they are written after the changes.
     `triggers` holds the states that changed. `executions` are in the order in which they queue;
     each belongs to the decision with the same trigger and change. When the decisions are held,
     `executions` is empty and `held` maps (trigger, tag, change number) to what would be queued.
@@ -30,7 +31,7 @@ class PollRecord:
     at: datetime
     baseline: Mapping[str, str | None] | None = None
     changes: tuple[Change, ...] = ()
-    digests: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str | None] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     triggers: Mapping[str, TriggerState] = field(default_factory=dict)
     executions: tuple[NewExecution, ...] = ()

@@ -1,0 +1,320 @@
+"""One poll, from a registry's answer to what stands in the state file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from watcher import credentials
+from watcher.core.account import Account, CredentialSource, DigestTracking
+from watcher.core.change import ChangeKind
+from watcher.core.pipeline import Pipeline, StageSpec
+from watcher.core.reference import Registry
+from watcher.core.selector import Ordering, OrderKind, TagRule
+from watcher.core.trigger import Backfill, Fire, Trigger, Verdict
+from watcher.engine.board import StatusBoard
+from watcher.engine.poller import Poller, PollOutcome, PollResult, Purpose
+from watcher.engine.rules import Rules
+from watcher.registry.client import RegistryClient
+from watcher.registry.limits import HostLimits
+from watcher.store.sqlite import Store
+from watcher.store.threaded import ThreadedStore
+from watcher.telemetry.log import Log
+from watcher.testing.faults import Cut, Fault, Match, Respond
+from watcher.testing.records import Kind
+from watcher.testing.registry import FakeRegistry
+
+REPOSITORY = "acme/web"
+EVERY = timedelta(seconds=60)
+PIPELINE = Pipeline(name="deploy", stages=(StageSpec(name="wait", type="wait", options="1s"),))
+ON_NEW = Trigger(
+    name="release",
+    account="main",
+    pipeline="deploy",
+    repositories=(REPOSITORY,),
+    tag=TagRule(matches=r"v.*"),
+)
+ON_MOVED = replace(
+    ON_NEW, name="stable", tag=TagRule(equals="stable"), changes=frozenset({ChangeKind.MOVED})
+)
+
+
+class Bench:
+    """A poller with a real state file against a fake registry, and a clock that stands still."""
+
+    def __init__(self, registry: FakeRegistry, path: Path) -> None:
+        self.registry = registry
+        self.path = path
+        self.now = 1_800_000_000.0
+        self.store = ThreadedStore(lambda: Store.open(path))
+        self.rules = Rules.of([ON_NEW], [PIPELINE], {})
+        self.account = Account(
+            name="main",
+            registry=Registry.parse(registry.address, plain_http=True),
+            repositories=(REPOSITORY,),
+        )
+        self.clients: list[RegistryClient] = []
+        self.start()
+
+    def start(self, **account: object) -> None:
+        """Begin as a new process would: only the state file is remembered."""
+        self.account = replace(self.account, **account)  # type: ignore[arg-type]
+        hosts = HostLimits(clock=lambda: self.now)
+        source = CredentialSource()
+        provider = credentials.provider(
+            source, self.account.registry, clock=lambda: self.now, environment={}
+        )
+        client = RegistryClient(
+            self.account, provider, hosts=hosts, clock=lambda: self.now, sleep=asyncio.sleep
+        )
+        self.clients.append(client)
+        self.board = StatusBoard()
+        self.poller = Poller(
+            self.account,
+            client,
+            self.store,
+            self.board,
+            self.rules,
+            log=Log("error", stream=StringIO()),
+            clock=lambda: self.now,
+            interval=EVERY,
+        )
+
+    def use(self, triggers: Iterable[Trigger], **switches: bool) -> None:
+        self.rules = Rules.of(triggers, [PIPELINE], switches)
+        self.poller.use(self.rules)
+
+    async def poll(self, purpose: Purpose = Purpose.DETECT) -> PollOutcome:
+        outcome = await self.poller.poll(REPOSITORY, purpose)
+        self.now += EVERY.total_seconds()
+        return outcome
+
+    async def queued(self) -> list[tuple[str | None, str | None]]:
+        runs = await self.store.run(lambda store: store.executions(None))
+        return [(run.trigger, run.tag) for run in reversed(runs)]
+
+    async def commits(self) -> int:
+        return await self.store.run(lambda store: store.commits)
+
+
+@asynccontextmanager
+async def bench_at(path: Path) -> AsyncIterator[Bench]:
+    async with FakeRegistry() as registry:
+        bench = Bench(registry, path)
+        try:
+            yield bench
+        finally:
+            for client in bench.clients:
+                await client.aclose()
+            await bench.store.close()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with bench_at(tmp_path / "state.db") as made:
+        made.registry.push(REPOSITORY, "v1")
+        yield made
+
+
+async def test_the_first_sight_is_a_baseline_and_fires_nothing(bench: Bench) -> None:
+    outcome = await bench.poll()
+    assert outcome.result is PollResult.BASELINE
+    assert await bench.queued() == []
+
+
+async def test_a_new_tag_queues_one_run_with_the_digest_that_was_seen(bench: Bench) -> None:
+    await bench.poll()
+    digest = bench.registry.push(REPOSITORY, "v2")
+    outcome = await bench.poll()
+    assert [decision.verdict for decision in outcome.decisions] == [Verdict.FIRED]
+    assert await bench.queued() == [("release", "v2")]
+    (run,) = await bench.store.run(lambda store: store.executions(None))
+    assert run.digest == digest
+    assert run.source["artifacts"][0]["reference"] == f"{bench.registry.address}/acme/web:v2"
+
+
+async def test_an_idle_poll_asks_once_and_writes_nothing(bench: Bench) -> None:
+    await bench.poll()
+    before, asked = await bench.commits(), bench.registry.counters.requests.total()
+    for _ in range(5):
+        assert (await bench.poll()).result is PollResult.UNCHANGED
+    assert await bench.commits() == before
+    assert bench.registry.counters.requests.total() - asked == 5
+
+
+async def test_after_a_restart_without_bookkeeping_nothing_fires_again(bench: Bench) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    await bench.poll()
+    bench.start()
+    assert (await bench.poll()).result is PollResult.UNCHANGED
+    assert await bench.queued() == [("release", "v2")]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        pytest.param(Respond(500), id="server error"),
+        pytest.param(Respond(200, body=b"<html>login</html>"), id="login page"),
+        pytest.param(Respond(200, body=b'{"tags": ["v1"'), id="cut JSON"),
+        pytest.param(Respond(403), id="refused"),
+        pytest.param(Cut(), id="cut connection"),
+    ],
+)
+async def test_a_failed_listing_changes_nothing_and_is_seen(
+    bench: Bench, action: Respond | Cut
+) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    bench.registry.fault(Fault(match=Match(kind=Kind.TAGS), times=None, action=action))
+    before = await bench.commits()
+    outcome = await bench.poll()
+    assert outcome.result is PollResult.FAILED
+    assert await bench.commits() == before
+    status = bench.board.get("main", REPOSITORY)
+    assert status.failures == 1
+    assert status.last_error
+    bench.registry.clear_faults()
+    await bench.poll()
+    assert await bench.queued() == [("release", "v2")]
+    assert bench.board.get("main", REPOSITORY).last_error is None
+
+
+async def test_a_new_tag_without_a_readable_manifest_is_new_again_next_time(bench: Bench) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    bench.registry.push(REPOSITORY, "v3")
+    manifest = Match(kind=Kind.MANIFEST, reference="v2")
+    bench.registry.fault(Fault(match=manifest, times=None, action=Respond(404)))
+    outcome = await bench.poll()
+    assert outcome.unreadable == ("v2",)
+    assert await bench.queued() == [("release", "v3")]
+    bench.registry.clear_faults()
+    await bench.poll()
+    assert await bench.queued() == [("release", "v3"), ("release", "v2")]
+
+
+async def test_a_moved_tag_fires_once_and_a_failed_look_up_keeps_the_digest(bench: Bench) -> None:
+    bench.use([ON_MOVED])
+    bench.registry.push(REPOSITORY, "stable", content="one")
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "stable", content="two")
+    bench.registry.fault(Fault(match=Match(kind=Kind.MANIFEST), times=None, action=Respond(500)))
+    assert (await bench.poll()).changes == ()
+    bench.registry.clear_faults()
+    outcome = await bench.poll()
+    assert [change.kind for change in outcome.changes] == [ChangeKind.MOVED]
+    assert (await bench.poll()).changes == ()
+    assert await bench.queued() == [("stable", "stable")]
+
+
+async def test_following_a_tag_that_fired_as_new_long_ago_fires_nothing(bench: Bench) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2", content="one")
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2", content="two")
+    both = frozenset({ChangeKind.NEW, ChangeKind.MOVED})
+    bench.use([replace(ON_NEW, changes=both)])
+    assert (await bench.poll()).changes == ()
+    bench.registry.push(REPOSITORY, "v2", content="three")
+    assert [change.kind for change in (await bench.poll()).changes] == [ChangeKind.MOVED]
+
+
+async def test_a_trigger_added_later_replays_nothing_and_fires_what_comes(bench: Bench) -> None:
+    await bench.poll()
+    bench.use([ON_NEW, replace(ON_NEW, name="late", backfill=Backfill.ALL)])
+    await bench.poll()
+    assert await bench.queued() == []
+    bench.registry.push(REPOSITORY, "v2")
+    await bench.poll()
+    assert sorted(await bench.queued()) == [("late", "v2"), ("release", "v2")]
+
+
+async def test_backfill_fires_at_the_first_sight_with_digests(bench: Bench) -> None:
+    bench.registry.push(REPOSITORY, "v10")
+    newest = replace(
+        ON_NEW, backfill=Backfill.NEWEST, order=Ordering(kind=OrderKind.SEMVER), fire=Fire.NEWEST
+    )
+    bench.use([newest])
+    await bench.poll()
+    assert await bench.queued() == [("release", "v10")]
+    (run,) = await bench.store.run(lambda store: store.executions(None))
+    assert run.digest is not None
+
+
+async def test_more_events_than_allowed_are_held_and_can_be_released(bench: Bench) -> None:
+    bench.start(hold_above=2)
+    await bench.poll()
+    for number in range(2, 5):
+        bench.registry.push(REPOSITORY, f"v{number}")
+    await bench.poll()
+    assert await bench.queued() == []
+    assert len(await bench.store.run(lambda store: store.events("held"))) == 3
+
+
+async def test_a_listing_that_lost_most_tags_is_believed_the_second_time(bench: Bench) -> None:
+    for number in range(30):
+        bench.registry.push(REPOSITORY, f"v1.{number}")
+    await bench.poll()
+    for number in range(29):
+        bench.registry.delete_tag(REPOSITORY, f"v1.{number}")
+    assert (await bench.poll()).result is PollResult.QUARANTINED
+    known = await bench.store.run(lambda store: store.known("main", REPOSITORY))
+    assert len(known.present) == 31
+    outcome = await bench.poll()
+    assert len(outcome.changes) == 29
+    assert not bench.board.get("main", REPOSITORY).quarantined
+
+
+async def test_a_dry_run_shows_what_would_fire_and_writes_nothing(bench: Bench) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    before = await bench.commits()
+    outcome = await bench.poll(Purpose.DRY_RUN)
+    assert [decision.verdict for decision in outcome.decisions] == [Verdict.FIRED]
+    assert await bench.commits() == before
+    await bench.poll()
+    assert await bench.queued() == [("release", "v2")]
+
+
+async def test_a_fast_forward_takes_what_is_there_as_seen(bench: Bench) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    await bench.poll(Purpose.FAST_FORWARD)
+    await bench.poll()
+    assert await bench.queued() == []
+
+
+async def test_without_digest_tracking_no_manifest_is_ever_asked_for(bench: Bench) -> None:
+    bench.start(track_digests=DigestTracking.OFF)
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    await bench.poll()
+    assert await bench.queued() == [("release", "v2")]
+    assert bench.registry.count(Kind.MANIFEST) == 0
+
+
+async def test_a_parked_host_is_not_asked_again_before_its_time(bench: Bench) -> None:
+    refusal = Respond(429, headers=(("Retry-After", "300"),))
+    bench.registry.fault(Fault(match=Match(kind=Kind.TAGS), times=1, action=refusal))
+    outcome = await bench.poll()
+    assert outcome.result is PollResult.PARKED
+    assert outcome.until == pytest.approx(bench.now - 60 + 300, abs=1)
+    asked = bench.registry.counters.requests.total()
+    assert (await bench.poll()).result is PollResult.PARKED
+    assert bench.registry.counters.requests.total() == asked
+
+
+async def test_signatures_are_no_changes_unless_the_account_says_so(bench: Bench) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, f"sha256-{'a' * 64}.sig")
+    assert (await bench.poll()).changes == ()
+    bench.start(include_artifacts=True)
+    assert len((await bench.poll()).changes) == 1

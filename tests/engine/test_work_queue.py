@@ -1,0 +1,74 @@
+"""The work queue: no key twice, no nudge lost, no key polled twice at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from watcher.engine.work_queue import WorkQueue
+
+
+async def test_a_key_asked_for_twice_is_looked_at_once() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.put("a")
+    queue.put("a")
+    assert await queue.get() == "a"
+    assert len(queue) == 0
+
+
+async def test_a_nudge_during_the_look_leads_to_one_more_look() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.put("a")
+    key = await queue.get()
+    queue.put("a")
+    queue.put("a")
+    assert len(queue) == 0
+    queue.done(key)
+    assert await queue.get() == "a"
+    queue.done("a")
+    assert queue.is_idle
+
+
+async def test_an_operator_overtakes_the_schedule() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "b", "c"):
+        queue.put(key)
+    queue.put("c", urgent=True)
+    queue.put("d", urgent=True)
+    assert [await queue.get() for _ in range(4)] == ["c", "d", "a", "b"]
+
+
+async def test_waiting_workers_get_one_key_each() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    workers = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for key in ("a", "b", "c"):
+        queue.put(key)
+    assert sorted(await asyncio.gather(*workers)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("when", ["before the key", "after the key"])
+async def test_a_canceled_worker_leaves_its_turn_to_the_next(when: str) -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    first = asyncio.create_task(queue.get())
+    second = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    if when == "before the key":
+        first.cancel()
+        queue.put("a")
+    else:
+        queue.put("a")
+        first.cancel()
+    assert await asyncio.wait_for(second, 1) == "a"
+
+
+async def test_what_is_cleared_is_forgotten_and_what_is_looked_at_is_not() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.put("a")
+    queue.put("b")
+    await queue.get()
+    queue.clear()
+    assert not queue.is_idle
+    queue.done("a")
+    assert queue.is_idle

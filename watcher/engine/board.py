@@ -1,0 +1,47 @@
+"""The bookkeeping of every watched repository, in memory, flushed to the state file in batches.
+
+An idle poll changes only this (SPEC 5): one transaction a minute in the daemon, one per pass with
+`--once`. Used by the poller and the composition root; one event loop, no locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from watcher.core.poll import RepositoryStatus
+
+Place = tuple[str, str]
+
+
+class StatusBoard:
+    """One RepositoryStatus per (account, repository), and which of them are not flushed yet."""
+
+    def __init__(self, stored: Iterable[RepositoryStatus] = ()) -> None:
+        self._statuses: dict[Place, RepositoryStatus] = {
+            (status.account, status.repository): status for status in stored
+        }
+        self._unflushed: set[Place] = set()
+
+    def __iter__(self) -> Iterator[RepositoryStatus]:
+        return iter(self._statuses.values())
+
+    def get(self, account: str, repository: str) -> RepositoryStatus:
+        """The repository's status; a repository seen for the first time gets an empty one."""
+        place = (account, repository)
+        status = self._statuses.get(place)
+        if status is None:
+            status = RepositoryStatus(account=account, repository=repository)
+            self._statuses[place] = status
+        return status
+
+    def touch(self, status: RepositoryStatus) -> None:
+        """The status changed: it goes into the next batch."""
+        self._unflushed.add((status.account, status.repository))
+
+    def take_unflushed(self) -> list[RepositoryStatus]:
+        """What the next batch has to write; `put_back` when it could not be written."""
+        places, self._unflushed = self._unflushed, set()
+        return [self._statuses[place] for place in places if place in self._statuses]
+
+    def put_back(self, statuses: Iterable[RepositoryStatus]) -> None:
+        self._unflushed.update((status.account, status.repository) for status in statuses)

@@ -1,0 +1,176 @@
+"""What one complete listing means: changes and decisions, with every digest that they need.
+
+Between the pure functions of `core` and the registry: decides, looks up the digests of what would
+fire, and decides again, so that an event says what was seen. Only the poller uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from watcher.core import diff
+from watcher.core import trigger as deciding
+from watcher.core.account import Account, DigestTracking
+from watcher.core.change import Change, ChangeKind, KnownRepository
+from watcher.core.trigger import Decision, Trigger, Verdict
+from watcher.errors import (
+    AuthenticationFailed,
+    NotFound,
+    RateLimited,
+    RegistryError,
+)
+from watcher.registry.client import RegistryClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Changes and decisions that stand. `unreadable` are new tags without a readable manifest:
+    left out, so that the next poll finds them new again. `tracked` are the tags that are followed;
+    only their digests are kept. `error` is the first serious failure."""
+
+    changes: tuple[Change, ...]
+    decided: deciding.Decided
+    digests: Mapping[str, str]
+    tracked: frozenset[str]
+    unreadable: tuple[str, ...] = ()
+    error: RegistryError | None = None
+
+
+@dataclass(slots=True)
+class _Digests:
+    """Digests looked up in this poll; a failed look-up is not repeated within it."""
+
+    found: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, RegistryError] = field(default_factory=dict)
+
+
+class Detector:
+    """Compares listings of one account's repositories with what is known of them."""
+
+    def __init__(self, account: Account, client: RegistryClient) -> None:
+        self._account = account
+        self._client = client
+        self._kept: dict[str, tuple[object, tuple[str, ...], frozenset[str]]] = {}
+
+    async def find(
+        self,
+        known: KnownRepository,
+        tags: Sequence[str],
+        triggers: tuple[Trigger, ...],
+        enabled: frozenset[str],
+        now: datetime,
+    ) -> Findings:
+        """Raises RateLimited, AuthenticationFailed, CredentialError: then nothing was found. A
+        look-up that fails for one tag alone keeps that tag as it was."""
+        digests = _Digests()
+        tracked = self._tracked(known.repository, triggers, tags)
+        await self._look_up(known.repository, tracked, digests)
+        while True:
+            left_out = digests.failed.keys() - known.present.keys()
+            listed = [tag for tag in tags if tag not in left_out] if left_out else tags
+            changes, decided = self._decide(known, listed, triggers, digests.found, enabled, now)
+            missing = self._missing(decided.decisions, digests)
+            if not missing:
+                break
+            await self._look_up(known.repository, missing, digests)
+        serious = [e for e in digests.failed.values() if not isinstance(e, NotFound)]
+        return Findings(
+            changes=changes,
+            decided=decided,
+            digests=digests.found,
+            tracked=tracked,
+            unreadable=tuple(sorted(left_out)),
+            error=serious[0] if serious else None,
+        )
+
+    def kept_digests(self, known: KnownRepository, found: Findings) -> dict[str, str | None]:
+        """Digests to write beside the changes: newly known ones of followed tags, and None for
+        tags that nothing follows. A stale digest would look like a move when a trigger comes to
+        follow the tag later (SPEC 5: switching tracking on fires nothing)."""
+        fresh = diff.recorded_digests(known, found.digests)
+        kept: dict[str, str | None] = {t: d for t, d in fresh.items() if t in found.tracked}
+        stored = (name for name, tag in known.present.items() if tag.digest is not None)
+        arrived = (change.tag for change in found.changes if change.digest is not None)
+        kept.update((tag, None) for tag in (*stored, *arrived) if tag not in found.tracked)
+        return kept
+
+    def tracks(self, triggers: tuple[Trigger, ...]) -> bool:
+        """Whether an unchanged listing is not enough, because tags may move under it."""
+        tracking = self._account.track_digests
+        if tracking is DigestTracking.AUTO:
+            return any(ChangeKind.MOVED in trigger.changes for trigger in triggers)
+        return tracking is DigestTracking.ALL
+
+    def _tracked(
+        self, repository: str, triggers: tuple[Trigger, ...], tags: Sequence[str]
+    ) -> frozenset[str]:
+        """The tags to follow. Kept between polls, for a pattern over 50 000 tags takes a while."""
+        if self._account.track_digests is DigestTracking.ALL:
+            return frozenset(tags)
+        if not self.tracks(triggers):
+            return frozenset()
+        kept = self._kept.get(repository)
+        if kept is not None and kept[0] is triggers and kept[1] == tuple(tags):
+            return kept[2]
+        tracked = frozenset(tag for tag in tags if deciding.wants_digest(triggers, tag))
+        self._kept[repository] = (triggers, tuple(tags), tracked)
+        return tracked
+
+    def _decide(
+        self,
+        known: KnownRepository,
+        listed: Sequence[str],
+        triggers: tuple[Trigger, ...],
+        digests: Mapping[str, str],
+        enabled: frozenset[str],
+        now: datetime,
+    ) -> tuple[tuple[Change, ...], deciding.Decided]:
+        hold_above = self._account.hold_above
+        if not known.baselined:
+            decided = deciding.baseline(
+                triggers, known, listed, digests, now=now, hold_above=hold_above, enabled=enabled
+            )
+            return (), decided
+        changes = diff.diff(known, listed, digests)
+        decided = deciding.decide(
+            triggers, known, changes, now=now, hold_above=hold_above, enabled=enabled
+        )
+        return changes, decided
+
+    def _missing(self, decisions: Iterable[Decision], digests: _Digests) -> list[str]:
+        """Tags that would fire and whose digest nobody asked for yet."""
+        if self._account.track_digests is DigestTracking.OFF:
+            return []
+        asked = digests.found.keys() | digests.failed.keys()
+        return [
+            decision.change.tag
+            for decision in decisions
+            if decision.verdict is Verdict.FIRED
+            and decision.change.digest is None
+            and decision.change.kind is not ChangeKind.DELETED
+            and decision.change.tag not in asked
+        ]
+
+    async def _look_up(self, repository: str, tags: Iterable[str], digests: _Digests) -> None:
+        """Ask for digests, a few at once. A refusal of the whole account or host ends the poll."""
+        wanted = list(dict.fromkeys(tags))
+        step = self._account.limits.concurrency
+        for start in range(0, len(wanted), step):
+            batch = wanted[start : start + step]
+            answers = await asyncio.gather(
+                *(self._client.head(repository, tag) for tag in batch), return_exceptions=True
+            )
+            for tag, answer in zip(batch, answers, strict=True):
+                if isinstance(answer, str):
+                    digests.found[tag] = answer
+                elif isinstance(answer, RegistryError) and not _concerns_account(answer):
+                    digests.failed[tag] = answer
+                else:
+                    raise answer
+
+
+def _concerns_account(error: RegistryError) -> bool:
+    return isinstance(error, RateLimited | AuthenticationFailed)

@@ -1,0 +1,332 @@
+"""One look at one repository: listing, changes, decisions, and one transaction with all of them.
+
+The way of ARCHITECTURE section 3, steps 2 to 5. Any doubt ends in an error, never in a change:
+nothing is recorded unless the listing is complete. The poller has never seen a pipeline run; it
+writes the execution rows and the dispatcher takes it from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from watcher.core import diff, planning
+from watcher.core.account import Account
+from watcher.core.change import Change, ChangeKind, KnownRepository
+from watcher.core.poll import PollRecord, RepositoryStatus
+from watcher.core.trigger import Decision, Trigger
+from watcher.engine.board import StatusBoard
+from watcher.engine.detection import Detector, Findings
+from watcher.engine.rules import Rules
+from watcher.errors import RateLimited, TransportError, WatcherError
+from watcher.registry.client import RegistryClient
+from watcher.registry.listing import Unchanged
+from watcher.store.threaded import ThreadedStore
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
+
+_SALT_BYTES = 4
+_TAG_EVENTS = {
+    ChangeKind.NEW: Event.TAG_NEW,
+    ChangeKind.MOVED: Event.TAG_MOVED,
+    ChangeKind.DELETED: Event.TAG_DELETED,
+}
+
+
+class PollResult(StrEnum):
+    """How one poll ended."""
+
+    UNCHANGED = "unchanged"
+    BASELINE = "baseline"
+    CHANGED = "changed"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    PARKED = "parked"
+
+
+class Purpose(StrEnum):
+    """Why a poll is made: to find changes, to show them, or to take them as seen."""
+
+    DETECT = "detect"
+    DRY_RUN = "dry_run"
+    FAST_FORWARD = "fast_forward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollOutcome:
+    """What one poll found. `until` is when a parked host may be asked again (epoch seconds)."""
+
+    account: str
+    repository: str
+    result: PollResult
+    tags: int = 0
+    changes: tuple[Change, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    executions: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    error: WatcherError | None = None
+    until: float | None = None
+
+
+class Poller:
+    """Polls the repositories of one account."""
+
+    def __init__(
+        self,
+        account: Account,
+        client: RegistryClient,
+        store: ThreadedStore,
+        board: StatusBoard,
+        rules: Rules,
+        *,
+        log: Log,
+        clock: Callable[[], float],
+        interval: timedelta,
+    ) -> None:
+        self.account = account
+        self._client = client
+        self._detector = Detector(account, client)
+        self._store = store
+        self._board = board
+        self._log = log
+        self._clock = clock
+        self._interval = interval
+        self.use(rules)
+
+    def use(self, rules: Rules) -> None:
+        """From the next poll on, other triggers and pipelines hold."""
+        self._rules = rules
+        self._applying: dict[str, tuple[Trigger, ...]] = {}
+
+    async def poll(self, repository: str, purpose: Purpose = Purpose.DETECT) -> PollOutcome:
+        """Look once, within the account's total time. Never raises a WatcherError: it is part of
+        the outcome, of the status, and of the log."""
+        status = self._board.get(self.account.name, repository)
+        total = self.account.timeouts.total
+        try:
+            async with asyncio.timeout(total.total_seconds()):
+                outcome = await self._look(status, purpose)
+        except TimeoutError:
+            slow = TransportError(
+                f"{self.account.registry.name}/{repository}: no complete answer within {total}",
+                hint="raise `timeouts.total` of the account, or look at the registry's load",
+            )
+            outcome = self._failure(status, slow)
+        except WatcherError as error:
+            outcome = self._failure(status, error)
+        except Exception as error:
+            fault = WatcherError(f"fault in watcher: {error!r}", hint="please report it")
+            self._log.error(Event.INTERNAL_ERROR, error=repr(error), repository=repository)
+            outcome = self._failure(status, fault)
+        if purpose is not Purpose.DRY_RUN:
+            self._note(status, outcome)
+        return outcome
+
+    async def _look(self, status: RepositoryStatus, purpose: Purpose) -> PollOutcome:
+        triggers = self._triggers(status.repository)
+        salt = self._salt(triggers)
+        listing = await self._client.list_tags(
+            status.repository, fingerprint=_comparable(status, salt)
+        )
+        if isinstance(listing, Unchanged):
+            if not self._detector.tracks(triggers):
+                return self._outcome(status, PollResult.UNCHANGED, tags=status.tags)
+            known = await self._known(status.repository)
+            tags: Sequence[str] = tuple(known.present)
+            fingerprint = status.fingerprint
+        else:
+            known = await self._known(status.repository)
+            tags = self._countable(listing.tags)
+            fingerprint = listing.fingerprint + salt
+        return await self._compare(status, known, tags, triggers, fingerprint, purpose)
+
+    async def _compare(
+        self,
+        status: RepositoryStatus,
+        known: KnownRepository,
+        tags: Sequence[str],
+        triggers: tuple[Trigger, ...],
+        fingerprint: bytes | None,
+        purpose: Purpose,
+    ) -> PollOutcome:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        belief = diff.assess(known, tags, now=now, interval=self._interval)
+        if belief is not None and purpose is not Purpose.FAST_FORWARD:
+            if belief != known.quarantine and purpose is Purpose.DETECT:
+                await self._record(self._blank(status, now, fingerprint=None, quarantine=belief))
+            return self._outcome(status, PollResult.QUARANTINED, tags=status.tags)
+        if purpose is Purpose.FAST_FORWARD:
+            triggers = ()
+        found = await self._detector.find(known, tags, triggers, self._rules.enabled, now)
+        record = self._assemble(status, known, tags, triggers, found, fingerprint, now)
+        executions: tuple[str, ...] = ()
+        if purpose is not Purpose.DRY_RUN and _says_something(record, known):
+            executions = await self._record(record)
+            self._tell(record)
+        if purpose is not Purpose.DRY_RUN:
+            status.fingerprint, status.known = record.fingerprint, True
+        if record.baseline is not None:
+            result = PollResult.BASELINE
+        else:
+            result = PollResult.CHANGED if record.changes else PollResult.UNCHANGED
+        return self._outcome(
+            status,
+            PollResult.FAILED if found.error is not None else result,
+            tags=len(tags),
+            changes=found.changes,
+            decisions=found.decided.decisions,
+            executions=executions,
+            unreadable=found.unreadable,
+            error=found.error,
+        )
+
+    def _assemble(
+        self,
+        status: RepositoryStatus,
+        known: KnownRepository,
+        tags: Sequence[str],
+        triggers: tuple[Trigger, ...],
+        found: Findings,
+        fingerprint: bytes | None,
+        now: datetime,
+    ) -> PollRecord:
+        executions, held = planning.plan_executions(
+            found.decided,
+            triggers,
+            self._rules.pipelines,
+            account=self.account.name,
+            registry=self.account.registry.name,
+            repository=status.repository,
+            now=now,
+        )
+        incomplete = found.unreadable or found.error is not None
+        blank = self._blank(status, now, fingerprint=None if incomplete else fingerprint)
+        return replace(
+            blank,
+            baseline=None if known.baselined else _first_sight(tags, found),
+            generation=known.generation,
+            changes=found.changes,
+            digests=self._detector.kept_digests(known, found) if known.baselined else {},
+            decisions=found.decided.decisions,
+            triggers=found.decided.states,
+            executions=executions,
+            held=held,
+        )
+
+    def _blank(self, status: RepositoryStatus, now: datetime, **values: object) -> PollRecord:
+        return replace(
+            PollRecord(account=self.account.name, repository=status.repository, at=now),
+            **values,  # type: ignore[arg-type]
+        )
+
+    async def _known(self, repository: str) -> KnownRepository:
+        return await self._store.run(lambda store: store.known(self.account.name, repository))
+
+    async def _record(self, record: PollRecord) -> tuple[str, ...]:
+        return await self._store.run(lambda store: store.record_poll(record))
+
+    def _triggers(self, repository: str) -> tuple[Trigger, ...]:
+        applying = self._applying.get(repository)
+        if applying is None:
+            applying = self._rules.applying_to(self.account.name, repository)
+            self._applying[repository] = applying
+        return applying
+
+    def _salt(self, triggers: tuple[Trigger, ...]) -> bytes:
+        """Part of the stored fingerprint: another set of triggers has to read the tags once."""
+        words = [self.account.track_digests.value, str(self.account.include_artifacts)]
+        words.extend(sorted(repr((t.name, t.tag, sorted(t.changes))) for t in triggers))
+        digest = hashlib.blake2b("\n".join(words).encode(), digest_size=_SALT_BYTES)
+        return digest.digest()
+
+    def _countable(self, tags: tuple[str, ...]) -> Sequence[str]:
+        if self.account.include_artifacts:
+            return tags
+        return [tag for tag in tags if not diff.is_artifact_tag(tag)]
+
+    def _failure(self, status: RepositoryStatus, error: WatcherError) -> PollOutcome:
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            until = self._clock() + error.retry_after.total_seconds()
+            return self._outcome(status, PollResult.PARKED, error=error, until=until)
+        return self._outcome(status, PollResult.FAILED, error=error)
+
+    def _outcome(
+        self, status: RepositoryStatus, result: PollResult, **values: object
+    ) -> PollOutcome:
+        outcome = PollOutcome(account=status.account, repository=status.repository, result=result)
+        return replace(outcome, **values) if values else outcome  # type: ignore[arg-type]
+
+    def _note(self, status: RepositoryStatus, outcome: PollOutcome) -> None:
+        """Write the outcome on the board and, where it says something, into the log."""
+        status.last_check = self._clock()
+        keys = {"account": status.account, "repository": status.repository}
+        failed_before = status.failures > 0
+        status.quarantined = outcome.result is PollResult.QUARANTINED
+        if outcome.error is not None:
+            status.failures += 1
+            status.last_error = str(outcome.error)
+            event = Event.POLL_PARKED if outcome.result is PollResult.PARKED else Event.POLL_FAILED
+            self._log.warning(event, **keys, error=str(outcome.error), hint=outcome.error.hint)
+        else:
+            status.failures, status.last_error = 0, None
+            status.last_success = status.last_check
+            status.tags = outcome.tags
+            if failed_before:
+                self._log.info(Event.POLL_RECOVERED, **keys)
+        if outcome.unreadable:
+            self._log.warning(Event.TAG_UNREADABLE, **keys, tags=list(outcome.unreadable[:10]))
+        if status.quarantined:
+            self._log.warning(Event.LISTING_QUARANTINED, **keys, tags=outcome.tags)
+        self._board.touch(status)
+
+    def _tell(self, record: PollRecord) -> None:
+        keys = {"account": record.account, "repository": record.repository}
+        if record.baseline is not None:
+            self._log.info(Event.BASELINE_RECORDED, **keys, tags=len(record.baseline))
+        for change in record.changes:
+            self._log.info(_TAG_EVENTS[change.kind], **keys, tag=change.tag, digest=change.digest)
+        if record.held:
+            self._log.warning(
+                Event.EVENTS_HELD,
+                **keys,
+                events=len(record.held),
+                hint="`watcher events ls`, then `watcher events release` or `drop`",
+            )
+        for execution in record.executions:
+            self._log.info(
+                Event.EXECUTION_QUEUED,
+                **keys,
+                execution=execution.id,
+                pipeline=execution.pipeline.name,
+                trigger=execution.trigger,
+                tag=execution.tag,
+            )
+
+
+def _comparable(status: RepositoryStatus, salt: bytes) -> bytes | None:
+    """The stored fingerprint, if an equal listing really means that there is nothing to do."""
+    if status.fingerprint is None or not status.known or status.quarantined:
+        return None
+    if status.fingerprint[-_SALT_BYTES:] != salt:
+        return None
+    return status.fingerprint[:-_SALT_BYTES]
+
+
+def _first_sight(tags: Sequence[str], found: Findings) -> dict[str, str | None]:
+    return {tag: found.digests.get(tag) if tag in found.tracked else None for tag in tags}
+
+
+def _says_something(record: PollRecord, known: KnownRepository) -> bool:
+    """Whether the poll has to be written down; an idle one has not (SPEC 5)."""
+    return bool(
+        record.baseline is not None
+        or record.changes
+        or record.digests
+        or record.decisions
+        or record.triggers
+        or known.quarantine is not None
+    )

@@ -1,0 +1,60 @@
+"""Which repositories an account watches: listed, found in the catalog, or named by triggers.
+
+A catalog that suddenly lost most of its repositories is not believed until the next one says the
+same (SPEC 1, promise 2): what was watched goes on being watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from watcher.core.account import Account
+from watcher.core.trigger import Trigger
+
+_SUSPICIOUS_LOSS = 10
+
+
+class RepositoryList:
+    """The names to poll for one account, in a stable order."""
+
+    def __init__(
+        self, account: Account, triggers: Iterable[Trigger], stored: Iterable[str] = ()
+    ) -> None:
+        """`stored` are the names known from earlier: what the catalog said the last time."""
+        self.needs_catalog = account.catalog is not None
+        explicit = dict.fromkeys(account.repositories)
+        if not account.repositories and account.catalog is None:
+            explicit = dict.fromkeys(
+                name
+                for trigger in triggers
+                if trigger.account == account.name
+                for name in trigger.repositories
+            )
+        self._explicit = explicit
+        self._catalog: dict[str, None] = dict.fromkeys(stored) if self.needs_catalog else {}
+        self._doubted: frozenset[str] | None = None
+        self.names: tuple[str, ...] = ()
+        self._merge()
+
+    def has(self, name: str) -> bool:
+        return name in self._explicit or name in self._catalog
+
+    def take_catalog(self, names: Iterable[str]) -> str | None:
+        """Watch what the catalog says now; the answer is a doubt in words, or None."""
+        found = dict.fromkeys(names)
+        lost = len(self._catalog) - len(found)
+        shrunk = lost >= _SUSPICIOUS_LOSS and len(found) * 2 < len(self._catalog)
+        emptied = bool(self._catalog) and not found
+        if (shrunk or emptied) and self._doubted != frozenset(found):
+            self._doubted = frozenset(found)
+            return (
+                f"the catalog lists {len(found)} repositories where {len(self._catalog)} were; "
+                "kept until the next one says the same"
+            )
+        self._doubted = None
+        self._catalog = found
+        self._merge()
+        return None
+
+    def _merge(self) -> None:
+        self.names = tuple(dict.fromkeys([*self._explicit, *self._catalog]))

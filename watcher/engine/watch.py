@@ -1,0 +1,155 @@
+"""One account at work: which repositories, when each is due, and the workers that poll them.
+
+The ticker calls `enqueue_due`; a command or webhook calls `nudge`; `work` runs a few times side by
+side. A repository is never polled twice at once, and a failing one delays no other.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+
+from watcher.core import schedule
+from watcher.core.account import Account
+from watcher.core.poll import RepositoryStatus
+from watcher.engine.board import StatusBoard
+from watcher.engine.poller import Poller, PollOutcome, Purpose
+from watcher.engine.repositories import RepositoryList
+from watcher.engine.work_queue import WorkQueue
+from watcher.errors import WatcherError
+from watcher.registry.client import RegistryClient
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
+
+CATALOG = "_catalog"  # as a queue key; no repository name begins with an underscore
+
+
+class AccountWatch:
+    """Polls one account's repositories on its schedule."""
+
+    def __init__(
+        self,
+        account: Account,
+        client: RegistryClient,
+        poller: Poller,
+        board: StatusBoard,
+        repositories: RepositoryList,
+        *,
+        clock: Callable[[], float],
+        log: Log,
+        on_outcome: Callable[[PollOutcome], None],
+    ) -> None:
+        self.account = account
+        self.poller = poller
+        self.repositories = repositories
+        self._client = client
+        self._board = board
+        self._clock = clock
+        self._log = log
+        self._on_outcome = on_outcome
+        self._queue: WorkQueue[str] = WorkQueue()
+        self._due: list[tuple[float, str]] = []
+        self._due_at: dict[str, float] = {}
+        self._catalog_failures = 0
+
+    def start(self) -> None:
+        """Spread the first polls over the interval; a stored next check in the future is kept."""
+        if self.repositories.needs_catalog:
+            self._plan(CATALOG, self._clock())
+        self._plan_new(self.repositories.names)
+
+    def next_due(self) -> float | None:
+        return self._due[0][0] if self._due else None
+
+    def enqueue_due(self) -> None:
+        """Put everything that is due on the queue."""
+        now = self._clock()
+        while self._due and self._due[0][0] <= now:
+            due, name = heapq.heappop(self._due)
+            if self._due_at.get(name) == due:  # else it was planned anew or dropped meanwhile
+                del self._due_at[name]
+                self._queue.put(name)
+
+    def nudge(self, repository: str | None = None) -> None:
+        """Poll one repository now, or all of them."""
+        for name in [repository] if repository else self.repositories.names:
+            self._queue.put(name, urgent=True)
+
+    async def work(self) -> None:
+        """Poll what the queue gives, for ever; run one of these per unit of concurrency."""
+        while True:
+            name = await self._queue.get()
+            try:
+                if name == CATALOG:
+                    await self._read_catalog()
+                else:
+                    await self._poll(name)
+            finally:
+                self._queue.done(name)
+
+    def adopt(self, repositories: RepositoryList) -> None:
+        """After a reload: other repositories, the same clock."""
+        self.repositories = repositories
+        for name in self._due_at.keys() - set(repositories.names) - {CATALOG}:
+            del self._due_at[name]
+        self._plan_new(repositories.names)
+
+    async def _poll(self, repository: str) -> None:
+        if not self.repositories.has(repository):
+            return
+        status = self._board.get(self.account.name, repository)
+        started = self._clock()
+        outcome = await self.poller.poll(repository, Purpose.DETECT)
+        due = schedule.next_due(
+            self.account.poll,
+            key=_key(status),
+            now=started,
+            failures=status.failures,
+            blocked_until=outcome.until,
+        )
+        status.next_check = due
+        self._plan(repository, due)
+        self._on_outcome(outcome)
+
+    async def _read_catalog(self) -> None:
+        catalog = self.account.catalog
+        assert catalog is not None  # only a watch with a catalog plans this key
+        try:
+            names = await self._client.catalog()
+        except WatcherError as error:
+            self._catalog_failures += 1
+            self._log.warning(
+                Event.CATALOG_FAILED, account=self.account.name, error=str(error), hint=error.hint
+            )
+        else:
+            self._catalog_failures = 0
+            doubt = self.repositories.take_catalog(names)
+            if doubt is not None:
+                self._log.warning(Event.CATALOG_FAILED, account=self.account.name, error=doubt)
+            else:
+                self._log.info(
+                    Event.CATALOG_READ, account=self.account.name, repositories=len(names)
+                )
+            self._plan_new(self.repositories.names)
+        delay = schedule.backoff(catalog.refresh, self._catalog_failures, key=self.account.name)
+        self._plan(CATALOG, self._clock() + delay.total_seconds())
+
+    def _plan_new(self, names: Iterable[str]) -> None:
+        now = self._clock()
+        for name in names:
+            if name in self._due_at:
+                continue
+            status = self._board.get(self.account.name, name)
+            first = schedule.first_due(self.account.poll, key=_key(status), now=now)
+            if status.failures and status.next_check is not None:
+                first = max(first, status.next_check)  # a backoff outlives the restart
+            status.next_check = first
+            self._plan(name, first)
+
+    def _plan(self, name: str, due: float) -> None:
+        self._due_at[name] = due
+        heapq.heappush(self._due, (due, name))
+
+
+def _key(status: RepositoryStatus) -> str:
+    return f"{status.account}/{status.repository}"
