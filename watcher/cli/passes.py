@@ -1,0 +1,61 @@
+"""One pass by this process, with progress where a person waits: what `run --once`, `poll` and
+`baseline` share when no daemon holds the state file.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from watcher.cli import output
+from watcher.cli.base import Invocation
+from watcher.cli.session import open_log
+
+if TYPE_CHECKING:
+    from watcher.config.load import Config
+    from watcher.daemon.once import PassReport, Selection
+    from watcher.engine.poller import PollOutcome, Purpose
+
+ENOUGH_FOR_A_BAR = 10  # repositories; fewer are done before a bar is drawn
+
+
+def one_pass(
+    invocation: Invocation,
+    config: Config,
+    *,
+    purpose: Purpose,
+    command: str,
+    selection: Selection | None = None,
+) -> PassReport:
+    """Poll the selected repositories once and run what that queues. Raises StateError (another
+    process holds the state file, for one) and UsageError."""
+    from watcher.daemon.once import run_once
+
+    with ExitStack() as stack:
+        return run_once(
+            config,
+            log=open_log(invocation),
+            clock=time.time,
+            environment=os.environ,
+            command=command,
+            selection=selection,
+            purpose=purpose,
+            progress=_Progress(stack).note,
+        )
+
+
+class _Progress:
+    """Draws a bar from the first outcome on, if there is enough to wait for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._meter: output.Meter | None = None
+
+    def note(self, done: int, total: int, outcome: PollOutcome) -> None:
+        if total < ENOUGH_FOR_A_BAR:
+            return
+        if self._meter is None:
+            self._meter = self._stack.enter_context(output.progress("polling", total))
+        self._meter.advance(f"{outcome.account}/{outcome.repository}")

@@ -1,0 +1,78 @@
+"""`watcher run`: the daemon, or with `--once` one complete pass. Its start-up is measured: nothing
+is imported here that a pass with nothing new does not need.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from watcher.cli import output
+from watcher.cli.base import Invocation, command, pass_invocation
+from watcher.cli.failure import FAILED, OK
+from watcher.cli.session import load_config, open_log
+from watcher.errors import UsageError
+
+if TYPE_CHECKING:
+    from watcher.daemon.once import PassReport
+
+
+@command("run", short_help="Watch: as a daemon, or --once.")
+@click.option("--once", is_flag=True, help="One complete pass, then exit (for cron).")
+@click.option("--dry-run", is_flag=True, help="One pass that shows what would fire.")
+@pass_invocation
+def run(invocation: Invocation, once: bool, dry_run: bool) -> int:
+    """Watch the registries and run the pipelines.
+
+    --once polls every repository once and runs the executions to their end; it says nothing when
+    nothing was new and nobody looks. --dry-run is such a pass that changes nothing. Exit codes:
+    0 all well, 1 a poll or an execution failed, 2 bad config, 3 another instance runs.
+    """
+    if once or dry_run:
+        return _once(invocation, dry_run=dry_run)
+    if invocation.json:
+        raise UsageError(
+            "--json needs --once: the daemon has no result", hint="--log-format json for its log"
+        )
+    from watcher.daemon.service import run as serve
+
+    return serve(
+        lambda: load_config(invocation),
+        log=open_log(invocation),
+        clock=time.time,
+        environment=os.environ,
+        command="watcher run",
+        config_path=invocation.config,
+    )
+
+
+def _once(invocation: Invocation, *, dry_run: bool) -> int:
+    from watcher.cli.passes import one_pass
+    from watcher.engine.poller import Purpose
+
+    purpose = Purpose.DRY_RUN if dry_run else Purpose.DETECT
+    config = load_config(invocation)
+    report = one_pass(invocation, config, purpose=purpose, command="watcher run --once")
+    _name_parked(report)
+    if invocation.json:
+        from watcher.cli.report import report_json
+
+        output.print_json(report_json(report, config, dry_run=dry_run))
+    elif _is_news(report) or dry_run or output.is_watched():
+        from watcher.cli.report import print_report
+
+        print_report(report, config, dry_run=dry_run)
+    return OK if report.ok else FAILED
+
+
+def _name_parked(report: PassReport) -> None:
+    for poll in report.parked:
+        until = output.rfc3339(poll.until)
+        output.complain(f"skipped {poll.account}/{poll.repository}: parked until {until}")
+
+
+def _is_news(report: PassReport) -> bool:
+    return not report.ok or any(poll.result != "unchanged" for poll in report.polls)

@@ -1,0 +1,51 @@
+"""The JSON shapes of SPEC 8: executions and their stages. Times are RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from watcher.cli.output import rfc3339
+
+if TYPE_CHECKING:
+    from watcher.core.pipeline import Execution, StageRun
+
+Shape = dict[str, Any]
+
+
+def execution_json(execution: Execution, *, with_logs: bool = False) -> Shape:
+    return {
+        "id": execution.id,
+        "pipeline": execution.pipeline.name,
+        "trigger": execution.trigger,
+        "status": execution.status.value,
+        "account": execution.account,
+        "repository": execution.repository,
+        "tag": execution.tag,
+        "digest": execution.digest,
+        "change": execution.change,
+        "created": rfc3339(execution.created),
+        "started": rfc3339(execution.started),
+        "finished": rfc3339(execution.finished),
+        "reason": execution.reason,
+        "parent": execution.parent,
+        "parameters": dict(execution.parameters),
+        "source": dict(execution.source),
+        "stages": [stage_json(stage, with_log=with_logs) for stage in execution.stages],
+    }
+
+
+def stage_json(stage: StageRun, *, with_log: bool = False) -> Shape:
+    shape: Shape = {
+        "name": stage.name,
+        "type": stage.type,
+        "status": stage.status.value,
+        "attempts": stage.attempts,
+        "started": rfc3339(stage.started),
+        "finished": rfc3339(stage.finished),
+        "error": stage.error,
+        "outputs": stage.outputs,
+        "waiting_for": stage.waiting_for,
+    }
+    if with_log:
+        shape["log"] = stage.log
+    return shape

@@ -1,0 +1,108 @@
+"""`watcher state`: check, back up, export and import the state file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from watcher.cli import output
+from watcher.cli.base import Invocation, group, pass_invocation
+from watcher.cli.failure import FAILED, OK
+from watcher.cli.session import load_config
+from watcher.errors import UsageError
+
+
+@group("state", short_help="Check, back up, export, import the state file.")
+def state() -> None:
+    """The state file: what was seen, what was decided, what runs. No secret is in it."""
+
+
+@state.command("check", short_help="Look for damage.")
+@pass_invocation
+def check(invocation: Invocation) -> int:
+    """Let SQLite look through the whole file, and check that its parts fit together."""
+    from watcher.store import maintenance
+
+    report = maintenance.check(_existing(invocation))
+    if invocation.json:
+        output.print_json(report.to_json())
+        return OK if report.ok else FAILED
+    for problem in report.problems:
+        output.say(problem)
+    if report.ok:
+        rows = ", ".join(f"{count} {table}" for table, count in report.rows.items() if count)
+        output.say(f"{report.path} is sound: schema {report.schema}, {rows or 'empty'}")
+    return OK if report.ok else FAILED
+
+
+@state.command("backup", short_help="A consistent copy, also beside a running daemon.")
+@click.argument("target", type=click.Path(path_type=Path))
+@pass_invocation
+def backup(invocation: Invocation, target: Path) -> None:
+    """Write a consistent copy of the state file to TARGET, which must not exist."""
+    from watcher.store import maintenance
+
+    path = _existing(invocation)
+    maintenance.backup_state(path, target)
+    _tell(invocation, {"file": str(path), "backup": str(target)}, f"{path} is copied to {target}")
+
+
+@state.command("export", short_help="The state as JSON.")
+@click.argument("target", type=click.Path(path_type=Path), required=False)
+@pass_invocation
+def export(invocation: Invocation, target: Path | None) -> None:
+    """Print the whole state as one JSON value, or write it to TARGET, which must not exist."""
+    import json
+
+    from watcher.store import maintenance
+
+    path = _existing(invocation)
+    document = maintenance.export_state(path)
+    if target is None:
+        output.print_json(document)
+        return
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            json.dump(document, file)
+    except FileExistsError as error:
+        raise UsageError(f"{target} is there already", hint="name another file") from error
+    except OSError as error:
+        raise UsageError(f"{target} can't be written: {error.strerror}") from error
+    _tell(invocation, {"file": str(path), "export": str(target)}, f"{path} is in {target}")
+
+
+@state.command("import", short_help="A new state file from an export.")
+@click.argument("source", type=click.Path(path_type=Path))
+@pass_invocation
+def import_(invocation: Invocation, source: Path) -> None:
+    """Make the state file from an export; there must be none yet."""
+    import json
+
+    from watcher.store import maintenance
+
+    config = load_config(invocation)
+    try:
+        data = json.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{source} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{source} is no export of the state: {error}") from error
+    rows = maintenance.import_state(data, config.state)
+    shape = {"file": str(config.state), "rows": rows}
+    _tell(invocation, shape, f"{config.state} is made from {source}")
+
+
+def _existing(invocation: Invocation) -> Path:
+    path = load_config(invocation).state
+    if not path.exists():
+        raise UsageError(f"there is no state file {path} yet", hint="the first run makes it")
+    return path
+
+
+def _tell(invocation: Invocation, shape: dict[str, Any], line: str) -> None:
+    if invocation.json:
+        output.print_json(shape)
+    else:
+        output.say(line)

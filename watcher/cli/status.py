@@ -1,0 +1,145 @@
+"""`watcher status` and `watcher activity`: how each repository fares, and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from watcher.cli import output
+from watcher.cli.base import Invocation, command, pass_invocation
+from watcher.cli.session import load_config, read_store, select
+
+if TYPE_CHECKING:
+    from watcher.config.load import Config
+    from watcher.core.account import Account
+    from watcher.core.poll import RepositoryStatus
+    from watcher.store.sqlite import Store
+
+
+@command("status", short_help="Repositories and how they fare.")
+@click.argument("selection", required=False, metavar="[ACCOUNT[/REPOSITORY]]")
+@pass_invocation
+def status(invocation: Invocation, selection: str | None) -> None:
+    """Each watched repository with its state, last check, last success, last error, next check.
+
+    States: ok, pending (not polled yet), quarantined (a doubtful listing), failing, parked (the
+    registry asked for patience), stale (no successful poll for too long).
+    """
+    config = load_config(invocation)
+    now = invocation.now()
+    with read_store(config) as store:
+        rows = list(_rows(config, store, selection, now.timestamp()))
+    if invocation.json:
+        output.print_json(rows)
+        return
+    output.table(
+        ("account", "repository", "state", "tags", "last check", "last success", "next", "error"),
+        (
+            (
+                row["account"],
+                row["repository"],
+                row["state"],
+                row["tags"],
+                output.moment(row["last_check"], now),
+                output.moment(row["last_success"], now),
+                output.moment(row["next_check"], now),
+                row["last_error"],
+            )
+            for row in rows
+        ),
+        empty="no repositories are watched",
+    )
+
+
+def _rows(
+    config: Config, store: Store | None, selection: str | None, now: float
+) -> Iterator[dict[str, Any]]:
+    chosen, repository = select(config, selection)
+    blocked = store.blocked() if store is not None else {}
+    for account in config.accounts:
+        if chosen not in (None, account.name):
+            continue
+        for found in watched(config, account, store):
+            if repository in (None, found.repository):
+                yield _row(account, found, blocked, now)
+
+
+def watched(config: Config, account: Account, store: Store | None) -> list[RepositoryStatus]:
+    """What the account watches, also what was not polled yet."""
+    from watcher.core.poll import RepositoryStatus
+    from watcher.engine.repositories import RepositoryList
+
+    found = store.repository_statuses(account.name) if store is not None else []
+    stored = {status.repository: status for status in found}
+    known = [name for name, status in stored.items() if status.known]
+    names = RepositoryList(account, config.triggers, known).names
+    return [
+        stored.get(name) or RepositoryStatus(account=account.name, repository=name)
+        for name in names
+    ]
+
+
+def _row(
+    account: Account, found: RepositoryStatus, blocked: dict[str, float], now: float
+) -> dict[str, Any]:
+    from watcher.core.health import repository_state
+    from watcher.core.schedule import interval
+
+    host = account.registry.name
+    until = max(blocked.get(host, 0.0), blocked.get(f"{host}/{account.name}", 0.0))
+    state = repository_state(
+        found,
+        now=now,
+        interval=interval(account.poll, now),
+        stale_after=account.stale_after,
+        blocked_until=until,
+    )
+    return {
+        "account": found.account,
+        "repository": found.repository,
+        "state": state.value,
+        "tags": found.tags,
+        "last_check": output.rfc3339(found.last_check),
+        "last_success": output.rfc3339(found.last_success),
+        "last_error": found.last_error,
+        "next_check": output.rfc3339(found.next_check),
+    }
+
+
+@command("activity", short_help="What was seen, and what became of it.")
+@click.argument("selection", required=False, metavar="[ACCOUNT[/REPOSITORY]]")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@pass_invocation
+def activity(invocation: Invocation, selection: str | None, limit: int) -> None:
+    """Changes of tags, newest first, with what each trigger made of them and why."""
+    config = load_config(invocation)
+    account, repository = select(config, selection)
+    with read_store(config) as store:
+        rows = store.activity(limit, account, repository) if store is not None else []
+    if invocation.json:
+        output.print_json(rows)
+        return
+    now = invocation.now()
+    output.table(
+        ("time", "change", "image", "trigger", "outcome", "execution", "reason"),
+        (line for row in rows for line in _activity_lines(row, now)),
+        empty="nothing has changed yet",
+    )
+
+
+def _activity_lines(row: dict[str, Any], now: Any) -> Iterator[tuple[object, ...]]:
+    image = f"{row['account']}/{row['repository']}"
+    image += f":{row['tag']}" if row["tag"] else ""
+    start = (output.moment(row["time"], now), row["change"], image)
+    if not row["triggers"]:
+        yield (*start, None, None, None, None)
+    for trigger in row["triggers"]:
+        yield (
+            *start,
+            trigger["name"],
+            trigger["outcome"],
+            trigger["execution"],
+            trigger["reason"],
+        )
