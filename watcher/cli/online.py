@@ -1,0 +1,177 @@
+"""The checks of `validate --online`: logs in, lists every repository, and compares triggers with
+the tags that are there (Halyard's connection tests).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from watcher.cli.halyard import Finding, Severity, has_placeholder
+from watcher.cli.output import Meter
+from watcher.cli.registry import all_tags, client_for
+from watcher.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    CredentialError,
+    NotFound,
+    WatcherError,
+)
+
+if TYPE_CHECKING:
+    from watcher.config.load import Config
+    from watcher.core.account import Account
+    from watcher.core.trigger import Trigger
+    from watcher.registry.client import RegistryClient
+
+Tags = dict[str, tuple[str, ...]]
+
+
+async def check(config: Config, meter: Meter) -> list[Finding]:
+    """All findings, in the order of the config's accounts."""
+    found = await asyncio.gather(*(_account(account, config, meter) for account in config.accounts))
+    return [finding for findings in found for finding in findings]
+
+
+async def _account(account: Account, config: Config, meter: Meter) -> list[Finding]:
+    if has_placeholder(account):
+        return [_finding(account, "not tried: its password looks like a placeholder")]
+    findings: list[Finding] = []
+    tags: Tags = {}
+    async with client_for(account) as client:
+        names = await _names(account, config, client, findings)
+        queue = iter(names)
+        await asyncio.gather(
+            *(
+                _list_all(account, client, queue, tags, findings, meter)
+                for _ in range(account.limits.concurrency)
+            )
+        )
+    findings += _nothing_at_all(account, names, tags)
+    findings += _triggers(account, config, tags)
+    return _merged(findings, len(names))
+
+
+async def _names(
+    account: Account, config: Config, client: RegistryClient, findings: list[Finding]
+) -> tuple[str, ...]:
+    """What the account watches; a catalog is read for it."""
+    from watcher.engine.repositories import RepositoryList
+
+    repositories = RepositoryList(account, config.triggers)
+    if account.catalog is not None:
+        try:
+            catalog = await client.catalog()
+        except WatcherError as error:
+            findings.append(_failed(account, None, error, _catalog_hint(account)))
+        else:
+            repositories.take_catalog(catalog)
+            if not catalog:
+                findings.append(
+                    _finding(account, "the catalog is empty", hint="list `repositories` instead")
+                )
+    return repositories.names
+
+
+def _catalog_hint(account: Account) -> str:
+    if "gcr.io" in account.registry.name:
+        return "enable the Cloud Resource Manager API for the project, or list `repositories`"
+    return "does this registry have a catalog? if not, list `repositories`"
+
+
+async def _list_all(
+    account: Account,
+    client: RegistryClient,
+    names: Iterator[str],
+    tags: Tags,
+    findings: list[Finding],
+    meter: Meter,
+) -> None:
+    for name in names:
+        try:
+            tags[name] = await all_tags(client, account, name)
+        except WatcherError as error:
+            findings.append(_failed(account, name, error, _listing_hint(account, error)))
+        meter.advance(f"{account.name}/{name}")
+
+
+def _listing_hint(account: Account, error: WatcherError) -> str | None:
+    source = account.credential
+    user = source.username or "the anonymous user"
+    if isinstance(error, AuthenticationFailed) and source.password is not None:
+        return error.hint or "are there blanks or a newline around the password?"
+    if isinstance(error, AuthenticationFailed | AccessDenied | NotFound):
+        return f"can {user} access this repository? Is its name complete (library/nginx)?"
+    return error.hint
+
+
+def _nothing_at_all(account: Account, names: Iterable[str], tags: Tags) -> Iterator[Finding]:
+    for name in names:
+        if name in tags and not tags[name]:
+            yield replace(_finding(account, "it has no tags"), repository=name)
+    if tags and not any(tags.values()):
+        yield _finding(account, "there are no tags in any of its repositories")
+
+
+def _triggers(account: Account, config: Config, tags: Tags) -> Iterator[Finding]:
+    from watcher.core.trigger import applies
+
+    for trigger in config.triggers:
+        if trigger.account != account.name:
+            continue
+        present = {name: t for name, t in tags.items() if applies(trigger, account.name, name)}
+        if not present and tags:
+            message = "it applies to no repository that could be listed"
+            yield replace(_finding(account, message), trigger=trigger.name)
+        elif any(present.values()):
+            yield from _matches_nothing(account, trigger, present)
+
+
+def _matches_nothing(account: Account, trigger: Trigger, present: Tags) -> Iterator[Finding]:
+    from watcher.core.explain import explain
+
+    listed = [tag for tags in present.values() for tag in tags]
+    found = explain(trigger, listed)
+    if found.winner is None:
+        example = found.tags[-1]
+        yield replace(
+            _finding(
+                account,
+                f"it matches none of the {len(listed)} present tags",
+                hint=f"for instance {example.tag}: {example.reason}",
+            ),
+            trigger=trigger.name,
+        )
+
+
+def _merged(findings: list[Finding], repositories: int) -> list[Finding]:
+    """A refused login fails every repository in the same words: say it once."""
+    by_words: dict[tuple[str, str | None], list[Finding]] = {}
+    for finding in findings:
+        by_words.setdefault((finding.message, finding.trigger), []).append(finding)
+    return [
+        same[0]
+        if len(same) == 1
+        else replace(same[0], repository=None, message=f"{same[0].message} ({len(same)} times)")
+        for same in by_words.values()
+    ]
+
+
+def _failed(
+    account: Account, repository: str | None, error: WatcherError, hint: str | None
+) -> Finding:
+    """Halyard takes a failing password command for a warning; here nothing would be polled."""
+    hint = error.hint if isinstance(error, CredentialError) else hint or error.hint
+    return Finding(
+        severity=Severity.ERROR,
+        message=str(error),
+        hint=hint,
+        account=account.name,
+        repository=repository,
+    )
+
+
+def _finding(account: Account, message: str, *, hint: str | None = None) -> Finding:
+    return Finding(severity=Severity.WARNING, message=message, hint=hint, account=account.name)

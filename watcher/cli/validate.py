@@ -1,0 +1,82 @@
+"""`watcher validate`: the config's errors, and what is legal but looks like a mistake."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from watcher.cli import output
+from watcher.cli.base import Invocation, command, pass_invocation
+from watcher.cli.failure import FAILED, OK, USAGE
+from watcher.cli.session import load_config
+from watcher.errors import ConfigError
+
+if TYPE_CHECKING:
+    from watcher.cli.halyard import Finding
+    from watcher.config.load import Config
+
+
+@command("validate", short_help="Check the config; --online asks the registries.")
+@click.option("--online", is_flag=True, help="Log in, list each repository, match the triggers.")
+@pass_invocation
+def validate(invocation: Invocation, online: bool) -> int:
+    """Check the config, and warn of what most likely is a mistake.
+
+    Exit codes: 0 usable (there may be warnings), 1 a registry refused or failed (--online),
+    2 the config can't be used.
+    """
+    try:
+        config = load_config(invocation)
+    except ConfigError as error:
+        if not invocation.json:
+            raise
+        problems = [output.problem_json(problem) for problem in error.problems]
+        output.print_json({"ok": False, "problems": problems, "findings": []})
+        return USAGE
+    findings = _findings(config, online=online)
+    failed = any(finding.severity == "error" for finding in findings)
+    if invocation.json:
+        shapes = [finding.to_json() for finding in findings]
+        output.print_json({"ok": not failed, "problems": [], "findings": shapes})
+    else:
+        _print(config, findings)
+    return FAILED if failed else OK
+
+
+def _findings(config: Config, *, online: bool) -> list[Finding]:
+    from watcher.cli.halyard import offline
+
+    findings = list(offline(config))
+    if not online:
+        return findings
+    from watcher.cli.online import check
+    from watcher.engine.repositories import RepositoryList
+
+    total = sum(len(RepositoryList(a, config.triggers).names) for a in config.accounts)
+    with output.progress("asking the registries", total) as meter:
+        return findings + asyncio.run(check(config, meter))
+
+
+def _print(config: Config, findings: list[Finding]) -> None:
+    for finding in findings:
+        place = "/".join(filter(None, (finding.account, finding.repository)))
+        who = [f"account {place}" if place else "", f"trigger {finding.trigger}"]
+        where = ", ".join(filter(None, who if finding.trigger else who[:1]))
+        prefix = f"{where}: " if where else ""
+        output.say(f"{finding.severity.value}: {prefix}{finding.message}")
+        if finding.hint:
+            output.say(f"  hint: {finding.hint}")
+    output.say(
+        f"{config.path}: {output.count(len(config.accounts), 'account')}, "
+        f"{output.count(len(config.triggers), 'trigger')}, "
+        f"{output.count(len(config.pipelines), 'pipeline')}; {_sum(findings)}"
+    )
+
+
+def _sum(findings: list[Finding]) -> str:
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = len(findings) - errors
+    counts = [(errors, "error"), (warnings, "warning")]
+    return ", ".join(output.count(n, noun) for n, noun in counts if n) or "all well"
