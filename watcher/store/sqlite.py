@@ -194,6 +194,11 @@ class Store:
         with self._writing("claim") as db:
             return claims.claim(db, now, active, slots)
 
+    def save_start(self, execution: Execution, index: int) -> Execution:
+        """Write that the stage at `index` starts; returns the run as stored."""
+        with self._writing("start") as db:
+            return executions.save(db, execution, index, None)
+
     def save(self, execution: Execution, index: int | None, wake: datetime | None) -> Execution:
         """Write a run and its stage at `index`; returns it as stored, see executions.save."""
         with self._writing("outcome") as db:
@@ -244,7 +249,7 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with translated(self.path):
+        with translated(self.path), transaction(self._db, writes=False):
             yield self._db
 
     @contextmanager

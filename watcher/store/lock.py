@@ -1,0 +1,132 @@
+"""One process per state file: an flock on `<state>.lock`, which names whoever holds it.
+
+The kernel lets go of it when the process ends, however it ends; the file itself stays. Commands
+that only write a row beside a daemon do not take it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from watcher.errors import StateLocked, StateUnwritable
+
+_TRIES = 5
+_PAUSE_SECONDS = 0.05
+_LONGEST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a state file, as it named itself."""
+
+    pid: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.command})"
+
+
+class StateLock:
+    """Held between `acquire` and `release`, or in a `with` block. `command` is what the process
+    was started as, without secrets."""
+
+    def __init__(
+        self, state: Path, *, command: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._state = state
+        self._command = command
+        self._sleep = sleep
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Raises StateLocked, naming the holder, and StateUnwritable."""
+        file = _open(self._state, os.O_RDWR | os.O_CREAT)
+        try:
+            self._take(file)
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n{self._command}\n".encode(errors="replace"), 0)
+        except OSError as error:
+            os.close(file)
+            raise _unwritable(self._state, error) from error
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+
+    def release(self) -> None:
+        """May be called twice."""
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        os.close(file)
+
+    def __enter__(self) -> StateLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _take(self, file: int) -> None:
+        """A few tries, because `holder` of another process takes it for a moment."""
+        for remaining in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if remaining == 0:
+                    raise self._locked(file) from None
+                self._sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _locked(self, file: int) -> StateLocked:
+        named = _read(file)
+        return StateLocked(
+            f"{self._state} is held by {named if named else 'another process'}",
+            hint="one process at a time works on a state file; stop that one, or name another "
+            "file by `state:` in the config",
+        )
+
+
+def holder(state: Path) -> Holder | None:
+    """Who holds the state file now; None when nobody does. Raises StateUnwritable."""
+    if not _lock_path(state).exists():
+        return None
+    file = _open(state, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(file) or Holder(0, "unknown")
+    else:
+        return None
+    finally:
+        os.close(file)
+
+
+def _lock_path(state: Path) -> Path:
+    return state.with_name(f"{state.name}.lock")
+
+
+def _open(state: Path, flags: int) -> int:
+    """Not inherited by the commands that stages run (PEP 446)."""
+    try:
+        return os.open(_lock_path(state), flags, 0o640)
+    except OSError as error:
+        raise _unwritable(state, error) from error
+
+
+def _unwritable(state: Path, error: OSError) -> StateUnwritable:
+    return StateUnwritable(
+        f"{_lock_path(state)}: {error.strerror or error}",
+        hint="the directory of the state file must exist and belong to this user",
+    )
+
+
+def _read(file: int) -> Holder | None:
+    pid, _, command = os.pread(file, _LONGEST, 0).decode(errors="replace").partition("\n")
+    return Holder(int(pid), command.strip()) if pid.isdecimal() else None

@@ -1,0 +1,227 @@
+"""`watcher state check|export|import|backup`: looks at the file as a whole.
+
+None of it needs a daemon to stop: reads are of one moment, and an import only makes new files.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from watcher.core.pipeline import Json
+from watcher.errors import StateError, UsageError
+from watcher.store.connection import (
+    build,
+    connect,
+    copy_database,
+    open_state,
+    place_new,
+    schema_version,
+    state_error,
+    transaction,
+    translated,
+)
+from watcher.store.schema import MIGRATIONS
+
+FORMAT = "registry-watcher-state"
+
+# Parents before children, so that an import never refers to what is not there yet. What was asked
+# of a daemon is no state.
+TABLES = (
+    "repository",
+    "tag",
+    "trigger_state",
+    "trigger_switch",
+    "execution",
+    "stage_run",
+    "approval",
+    "activity",
+    "decision",
+    "held",
+    "blocked",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What `watcher state check` found; `problems` is empty when all is well."""
+
+    path: Path
+    schema: int = 0
+    size: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "path": str(self.path),
+            "ok": self.ok,
+            "schema": self.schema,
+            "size": self.size,
+            "rows": dict(self.rows),
+            "problems": list(self.problems),
+        }
+
+
+def check(path: Path) -> CheckReport:
+    """Read the whole file and say what is wrong with it; damage is part of the report.
+
+    Raises StateError when there is no file, or one that can't be opened at all.
+    """
+    connection = open_state(path, create=False)
+    with closing(connection):
+        try:
+            with transaction(connection, writes=False):
+                problems = (*_integrity(connection), *_foreign_keys(connection))
+                rows = {table: _count(connection, table) for table in TABLES}
+                version = schema_version(connection)
+        except sqlite3.DatabaseError as error:
+            damage = state_error(path, error)
+            return CheckReport(path=path, size=_size(path), problems=(damage.message,))
+    return CheckReport(path=path, schema=version, size=_size(path), rows=rows, problems=problems)
+
+
+def export_state(path: Path) -> dict[str, Json]:
+    """Everything in the state file as one JSON document, of one moment. Raises StateError."""
+    with (
+        translated(path),
+        closing(open_state(path, create=False)) as connection,
+        transaction(connection, writes=False),
+    ):
+        return {
+            "format": FORMAT,
+            "schema": schema_version(connection),
+            "tables": {table: _export_table(connection, table) for table in TABLES},
+        }
+
+
+def import_state(document: Json, path: Path) -> dict[str, int]:
+    """Make a new state file of an export; the number of rows by table.
+
+    The file appears complete or not at all. Raises UsageError when one stands there or when the
+    document is no export, StateError when it can't be written.
+    """
+    if path.exists():
+        raise UsageError(
+            f"{path} exists; an import only makes a new state file",
+            hint="move it away first, or name another file by `state:` in the config",
+        )
+    tables = _tables_of(document)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    with translated(path):
+        try:
+            build(draft)
+            with closing(connect(draft)) as connection:
+                _import_tables(connection, tables)
+            place_new(draft, path)
+        except FileExistsError:
+            raise UsageError(f"{path} has been made meanwhile; it is left as it is") from None
+        except sqlite3.IntegrityError as error:
+            raise UsageError(f"the document contradicts itself: {error}") from error
+        finally:
+            draft.unlink(missing_ok=True)
+    return {table: len(rows) for table, rows in tables.items()}
+
+
+def backup_state(path: Path, target: Path) -> None:
+    """Copy the state file, also while a daemon writes. Raises UsageError when `target` exists."""
+    if target.exists():
+        raise UsageError(f"{target} exists", hint="a backup never replaces a file; name another")
+    with closing(open_state(path, create=False)) as connection, translated(target):
+        copy_database(connection, target)
+
+
+def _integrity(connection: sqlite3.Connection) -> tuple[str, ...]:
+    found = (row[0] for row in connection.execute("PRAGMA integrity_check"))
+    return tuple(problem for problem in found if problem != "ok")
+
+
+def _foreign_keys(connection: sqlite3.Connection) -> tuple[str, ...]:
+    return tuple(
+        f"{table}: a row refers to a missing row of {parent}"
+        for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check")
+    )
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    count: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+    return count
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _export_table(connection: sqlite3.Connection, table: str) -> list[dict[str, Json]]:
+    order = "number" if table == "execution" else "1, 2"
+    cursor = connection.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, map(_to_json, row), strict=True)) for row in cursor]
+
+
+def _to_json(value: object) -> Json:
+    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _from_json(value: Json) -> object:
+    if isinstance(value, list) or (isinstance(value, dict) and value.keys() != {"base64"}):
+        raise UsageError("the export holds a value that is none of a column")
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
+
+
+def _tables_of(document: Json) -> dict[str, list[dict[str, Json]]]:
+    """The rows of a document that looks like an export of this version."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UsageError(
+            "this is not an export of a state file", hint="`watcher state export` writes one"
+        )
+    if document.get("schema") != len(MIGRATIONS):
+        raise StateError(
+            f"the export has schema {document.get('schema')}, this version {len(MIGRATIONS)}",
+            hint="import it with the version that exported it, then upgrade",
+        )
+    tables = document.get("tables")
+    if not isinstance(tables, dict) or not all(_are_rows(tables.get(t)) for t in TABLES):
+        raise UsageError("the export is incomplete: a table is missing or is no list of rows")
+    return {table: tables[table] for table in TABLES}
+
+
+def _are_rows(rows: Json) -> bool:
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+
+
+def _import_tables(
+    connection: sqlite3.Connection, tables: Mapping[str, Sequence[Mapping[str, Json]]]
+) -> None:
+    with transaction(connection):
+        for table, rows in tables.items():
+            known = _columns(connection, table)
+            for row in rows:
+                _insert(connection, table, known, row)
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> frozenset[str]:
+    return frozenset(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, known: Iterable[str], row: Mapping[str, Json]
+) -> None:
+    unknown = row.keys() - set(known)
+    if unknown:
+        raise UsageError(f"the export's table {table} has an unknown column {min(unknown)!r}")
+    names = ", ".join(row)
+    marks = ", ".join("?" * len(row))
+    connection.execute(
+        f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 - names checked above
+        [_from_json(value) for value in row.values()],
+    )
