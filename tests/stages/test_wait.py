@@ -1,0 +1,35 @@
+"""`wait`: the end is computed once and outlives restarts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.stages.conftest import START, ContextMaker, FakeTime
+from watcher.core.pipeline import Done, Json, Waiting
+from watcher.stages.wait import WaitStage
+
+
+@pytest.mark.parametrize("options", ["5m", {"for": "5m"}], ids=["short", "long"])
+async def test_it_waits_as_data(options: Json, make_context: ContextMaker) -> None:
+    outcome = await WaitStage().run(options, make_context())
+    assert isinstance(outcome, Waiting)
+    assert outcome.until == START + timedelta(minutes=5)
+
+
+async def test_the_end_stays_where_it_was_first_put(make_context: ContextMaker) -> None:
+    time = FakeTime()
+    first = await WaitStage().run("5m", make_context(time=time))
+    assert isinstance(first, Waiting)
+    time.moment += timedelta(minutes=3)
+    again = await WaitStage().run("5m", make_context(time=time, resumed=first.state))
+    assert again == first
+    time.moment += timedelta(minutes=2)
+    assert isinstance(
+        await WaitStage().run("5m", make_context(time=time, resumed=first.state)), Done
+    )
+
+
+async def test_no_time_is_no_wait(make_context: ContextMaker) -> None:
+    assert isinstance(await WaitStage().run("0s", make_context()), Done)
