@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.registry.clients import connect
+from watcher.core.account import Catalog
 from watcher.registry.client import RegistryClient
 from watcher.testing.registry import FakeRegistry
 
@@ -19,6 +20,6 @@ async def registry() -> AsyncIterator[FakeRegistry]:
 
 @pytest.fixture
 async def client(registry: FakeRegistry) -> AsyncIterator[RegistryClient]:
-    """An anonymous client of `registry` with the defaults of an account."""
-    async with connect(registry) as client:
+    """An anonymous client of `registry`; its account has a catalog, else the defaults."""
+    async with connect(registry, catalog=Catalog()) as client:
         yield client
