@@ -86,6 +86,23 @@ def listed(
     )
 
 
+def any_unfinished(db: sqlite3.Connection) -> bool:
+    """Whether some execution is queued, runs or waits."""
+    row = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM execution WHERE status IN ('QUEUED', 'RUNNING', 'WAITING'))"
+    ).fetchone()
+    return bool(row[0])
+
+
+def failed_since(db: sqlite3.Connection, moment: datetime) -> list[str]:
+    """Ids of the executions that failed at this moment or later, oldest first."""
+    rows = db.execute(
+        "SELECT id FROM execution WHERE status = 'FAILED' AND finished >= ? ORDER BY number",
+        (moment.timestamp(),),
+    )
+    return [row[0] for row in rows]
+
+
 def save(
     db: sqlite3.Connection, execution: Execution, index: int | None, wake: datetime | None
 ) -> Execution:

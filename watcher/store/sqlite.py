@@ -167,6 +167,14 @@ class Store:
         with self._reading() as db:
             return executions.listed(db, limit, status, pipeline)
 
+    def any_unfinished(self) -> bool:
+        with self._reading() as db:
+            return executions.any_unfinished(db)
+
+    def failed_since(self, moment: datetime) -> list[str]:
+        with self._reading() as db:
+            return executions.failed_since(db, moment)
+
     def request_cancel(self, identifier: str) -> bool:
         """Ask for the end of a run and of those it started; False when it has ended already."""
         with self._writing("cancel") as db:

@@ -1,0 +1,51 @@
+"""The metronome calls what is due, when it is due, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+from watcher.engine.ticker import Ticker
+
+
+async def test_what_is_due_is_called_soon_and_what_is_not_is_not() -> None:
+    ticker = Ticker()
+    called = asyncio.Event()
+    dues = [time.time() + 0.1, time.time() + 3600]
+    early: list[float] = []
+
+    def fire() -> None:
+        if dues[0] <= time.time():
+            dues.pop(0)
+            called.set()
+        elif len(dues) == 1:
+            early.append(time.time())
+
+    ticker.when_due("account main", lambda: dues[0], fire)
+    ticker.start()
+    await asyncio.wait_for(called.wait(), 5)
+    ticker.stop()
+    assert len(dues) == 1
+
+
+async def test_a_job_that_is_removed_or_replaced_is_called_no_more() -> None:
+    ticker = Ticker()
+    old: list[int] = []
+    new = asyncio.Event()
+    ticker.every("job", timedelta(milliseconds=20), lambda: old.append(1))
+    ticker.every("job", timedelta(milliseconds=20), new.set)
+    ticker.start()
+    await asyncio.wait_for(new.wait(), 5)
+    ticker.remove("job")
+    ticker.remove("job")
+    ticker.stop()
+    assert old == []
+
+
+async def test_stopping_twice_or_before_the_start_is_no_error() -> None:
+    ticker = Ticker()
+    ticker.stop()
+    ticker.start()
+    ticker.stop()
+    ticker.stop()

@@ -1,0 +1,192 @@
+"""Builds everything that one config needs, around one state file, and takes it apart again.
+
+The composition root: the only place that knows all adapters. `once` and `service` drive what is
+built here; the command line imports neither this module's parts nor their libraries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from watcher import credentials
+from watcher.config.load import Config
+from watcher.core import schedule
+from watcher.core.account import Account
+from watcher.engine.board import StatusBoard
+from watcher.engine.poller import Poller
+from watcher.engine.repositories import RepositoryList
+from watcher.engine.rules import Rules
+from watcher.errors import StateError
+from watcher.registry.client import RegistryClient
+from watcher.registry.limits import HostLimits
+from watcher.store.lock import StateLock
+from watcher.store.sqlite import Store
+from watcher.store.threaded import ThreadedStore
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
+
+if TYPE_CHECKING:
+    from watcher.engine.runner import EmbeddedRunner
+
+
+@dataclass(slots=True)
+class Member:
+    """One account at work: its client, its poller, and the repositories it watches."""
+
+    account: Account
+    client: RegistryClient
+    poller: Poller
+    repositories: RepositoryList
+
+
+class App:
+    """Everything around one state file. Made by `opened`; holds the lock as long as it lives."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: ThreadedStore,
+        board: StatusBoard,
+        hosts: HostLimits,
+        rules: Rules,
+        *,
+        log: Log,
+        clock: Callable[[], float],
+        environment: Mapping[str, str],
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.board = board
+        self.hosts = hosts
+        self.rules = rules
+        self.log = log
+        self.clock = clock
+        self.environment = environment
+        self.members: dict[str, Member] = {}
+        self._flushed_blocked = hosts.blocked()
+        self._runner: EmbeddedRunner | None = None
+        for account in config.accounts:
+            self.members[account.name] = self.member(account)
+
+    def member(self, account: Account) -> Member:
+        """Build what one account needs; nothing is connected or read yet."""
+        client = client_of(account, self.hosts, self.environment, self.clock)
+        poller = Poller(
+            account,
+            client,
+            self.store,
+            self.board,
+            self.rules,
+            log=self.log,
+            clock=self.clock,
+            interval=schedule.interval(account.poll, self.clock()),
+        )
+        return Member(account, client, poller, self.repositories(account))
+
+    def repositories(self, account: Account) -> RepositoryList:
+        stored = [s.repository for s in self.board if s.account == account.name and s.known]
+        return RepositoryList(account, self.rules.triggers, stored)
+
+    def use(self, rules: Rules) -> None:
+        """From now on other triggers, pipelines or switches hold."""
+        self.rules = rules
+        for member in self.members.values():
+            member.poller.use(rules)
+
+    def client_named(self, account: str) -> RegistryClient | None:
+        member = self.members.get(account)
+        return member.client if member is not None else None
+
+    async def run_executions(self) -> list[str]:
+        """Run what is queued to its end, or to where it waits for a person; the ids of those that
+        failed. Without anything to run nothing is loaded."""
+        if not await self.store.run(lambda store: store.any_unfinished()):
+            return []
+        began = datetime.fromtimestamp(self.clock(), UTC)
+        await self.runner().run(until_idle=True)
+        return await self.store.run(lambda store: store.failed_since(began))
+
+    def runner(self) -> EmbeddedRunner:
+        """The runner of this state file; there is one, made at the first call."""
+        if self._runner is None:
+            from watcher.daemon.facts import contexts
+            from watcher.engine.runner import EmbeddedRunner
+            from watcher.stages import STAGES
+
+            self._runner = EmbeddedRunner(self.store, STAGES, contexts(self), log=self.log)
+        return self._runner
+
+    def wake_runner(self) -> None:
+        if self._runner is not None:
+            self._runner.wake()
+
+    async def flush(self) -> None:
+        """Write the bookkeeping in one transaction; a state file that can't be written is said,
+        and the batch is kept for the next time."""
+        statuses = self.board.take_unflushed()
+        blocked = self.hosts.blocked()
+        if not statuses and blocked == self._flushed_blocked:
+            return
+        try:
+            await self.store.run(lambda store: store.flush(statuses, blocked))
+        except StateError as error:
+            self.board.put_back(statuses)
+            self.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+            raise
+        self._flushed_blocked = blocked
+
+    async def close(self) -> None:
+        for member in self.members.values():
+            await member.client.aclose()
+
+
+def client_of(
+    account: Account,
+    hosts: HostLimits,
+    environment: Mapping[str, str],
+    clock: Callable[[], float] = time.time,
+) -> RegistryClient:
+    """A client for one account with its own credential."""
+    provider = credentials.provider(
+        account.credential, account.registry, clock=clock, environment=environment
+    )
+    return RegistryClient(account, provider, hosts=hosts, clock=clock, sleep=asyncio.sleep)
+
+
+@asynccontextmanager
+async def opened(
+    config: Config,
+    *,
+    log: Log,
+    clock: Callable[[], float],
+    environment: Mapping[str, str],
+    command: str,
+) -> AsyncIterator[App]:
+    """Take the lock, open the state file, and build; raises StateError."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(StateLock(config.state, command=command))
+        store = ThreadedStore(lambda: Store.open(config.state))
+        stack.push_async_callback(store.close)
+        statuses = await store.run(lambda s: s.repository_statuses())
+        blocked = await store.run(lambda s: s.blocked())
+        switches = await store.run(lambda s: s.enabled_overrides())
+        hosts = HostLimits(blocked=blocked, clock=clock)
+        rules = Rules.of(config.triggers, config.pipelines, switches)
+        app = App(
+            config,
+            store,
+            StatusBoard(statuses),
+            hosts,
+            rules,
+            log=log,
+            clock=clock,
+            environment=environment,
+        )
+        stack.push_async_callback(app.close)
+        yield app

@@ -1,0 +1,170 @@
+"""One complete pass: poll every selected repository once, run the executions, flush, report.
+
+What `run --once`, `run --dry-run`, `poll` and `baseline` do without a daemon. A pass with nothing
+new is judged by its start-up, so nothing heavy may be imported on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from watcher.config.load import Config
+from watcher.daemon.app import App, Member, opened
+from watcher.engine.poller import PollOutcome, PollResult, Purpose
+from watcher.errors import UsageError, WatcherError
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which repositories: all, one account's, or one. Raises UsageError when there is no such."""
+
+    account: str | None = None
+    repository: str | None = None
+
+    @staticmethod
+    def parse(text: str | None) -> Selection:
+        """Read `ACCOUNT`, `ACCOUNT/REPOSITORY` or nothing."""
+        if not text:
+            return Selection()
+        account, _, repository = text.partition("/")
+        return Selection(account, repository or None)
+
+    def check(self, config: Config) -> None:
+        names = [account.name for account in config.accounts]
+        if self.account is not None and self.account not in names:
+            raise UsageError(
+                f"there is no account {self.account!r} in the config",
+                hint=f"accounts are: {', '.join(names) or 'none'}",
+            )
+
+    def takes(self, member: Member) -> bool:
+        return self.account is None or self.account == member.account.name
+
+    def names(self, member: Member) -> tuple[str, ...]:
+        if self.repository is None:
+            return member.repositories.names
+        name = member.account.registry.canonical_repository(self.repository)
+        if not member.repositories.has(name):
+            raise UsageError(
+                f"account {member.account.name!r} does not watch {name!r}",
+                hint="`watcher status` lists what is watched",
+            )
+        return (name,)
+
+
+@dataclass(slots=True)
+class PassReport:
+    """What one pass found. `ok` is exit code 0: no poll and no execution failed, no catalog
+    failed; what an earlier Retry-After still parks was skipped, and is no failure."""
+
+    polls: list[PollOutcome] = field(default_factory=list)
+    executions: list[str] = field(default_factory=list)
+    failed_executions: list[str] = field(default_factory=list)
+    account_errors: dict[str, WatcherError] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        failed = any(
+            poll.result is PollResult.FAILED or (poll.error is not None and not _skipped(poll))
+            for poll in self.polls
+        )
+        return not failed and not self.failed_executions and not self.account_errors
+
+    @property
+    def parked(self) -> list[PollOutcome]:
+        return [poll for poll in self.polls if _skipped(poll)]
+
+
+Progress = Callable[[int, int, PollOutcome], None]
+
+
+def _skipped(poll: PollOutcome) -> bool:
+    """Parked by an answer of an earlier pass: nothing was asked now."""
+    return poll.result is PollResult.PARKED and getattr(poll.error, "status", None) is None
+
+
+def run_once(
+    config: Config,
+    *,
+    log: Log,
+    clock: Callable[[], float],
+    environment: Mapping[str, str],
+    command: str,
+    selection: Selection | None = None,
+    purpose: Purpose = Purpose.DETECT,
+    run_executions: bool = True,
+    progress: Progress | None = None,
+) -> PassReport:
+    """Raises StateError, UsageError; what fails in one repository is part of the report."""
+
+    async def work() -> PassReport:
+        async with opened(
+            config, log=log, clock=clock, environment=environment, command=command
+        ) as app:
+            chosen = selection or Selection()
+            chosen.check(config)
+            return await _pass(app, chosen, purpose, run_executions, progress)
+
+    return asyncio.run(work())
+
+
+async def _pass(
+    app: App,
+    selection: Selection,
+    purpose: Purpose,
+    run_executions: bool,
+    progress: Progress | None,
+) -> PassReport:
+    report = PassReport()
+    chosen = [member for member in app.members.values() if selection.takes(member)]
+    await asyncio.gather(*(_read_catalog(app, member, report) for member in chosen))
+    work = {member.account.name: iter(selection.names(member)) for member in chosen}
+    total = sum(len(selection.names(member)) for member in chosen)
+
+    def note(outcome: PollOutcome) -> None:
+        report.polls.append(outcome)
+        report.executions.extend(outcome.executions)
+        if progress is not None:
+            progress(len(report.polls), total, outcome)
+
+    async with asyncio.TaskGroup() as group:
+        for member in chosen:
+            for _ in range(member.account.limits.concurrency):
+                names = work[member.account.name]
+                group.create_task(_poll_all(member, names, purpose, note))
+    if purpose is not Purpose.DRY_RUN:
+        if run_executions and purpose is Purpose.DETECT:
+            report.failed_executions = await app.run_executions()
+        await app.flush()
+    return report
+
+
+async def _poll_all(
+    member: Member,
+    names: Iterator[str],
+    purpose: Purpose,
+    note: Callable[[PollOutcome], None],
+) -> None:
+    for name in names:
+        note(await member.poller.poll(name, purpose))
+
+
+async def _read_catalog(app: App, member: Member, report: PassReport) -> None:
+    """A catalog that can't be read is the account's failure; what was watched is polled all the
+    same (SPEC 1, promise 2)."""
+    if not member.repositories.needs_catalog:
+        return
+    name = member.account.name
+    try:
+        doubt = member.repositories.take_catalog(await member.client.catalog())
+    except WatcherError as error:
+        report.account_errors[name] = error
+        app.log.warning(Event.CATALOG_FAILED, account=name, error=str(error), hint=error.hint)
+    else:
+        if doubt is not None:
+            report.account_errors[name] = WatcherError(f"{name}: {doubt}")
+            app.log.warning(Event.CATALOG_FAILED, account=name, error=doubt)

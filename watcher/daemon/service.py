@@ -1,0 +1,252 @@
+"""The daemon: watches, runner, bookkeeping and requests as tasks of one group, until a signal.
+
+Only this module starts tasks and owns signals. If one of the root tasks dies, the process ends
+and its supervisor starts it again: everything that matters is in the state file. SIGTERM stops
+polling and lets stages reach a safe point within 20 s; a second signal ends at once; SIGHUP or a
+changed config file reloads, and a bad file keeps what was (SPEC 8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from watcher.config.load import Config
+from watcher.core.account import Account
+from watcher.daemon.app import App, opened
+from watcher.daemon.requests import RequestDesk
+from watcher.engine.poller import PollOutcome
+from watcher.engine.rules import Rules
+from watcher.engine.ticker import Ticker
+from watcher.engine.watch import AccountWatch
+from watcher.errors import ConfigError, StateError
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
+
+BOOKKEEPING = timedelta(minutes=1)
+CONFIG_LOOK = timedelta(seconds=5)
+STATE_LOOK = timedelta(milliseconds=500)
+
+LoadConfig = Callable[[], Config]
+
+
+class Service:
+    """One daemon around one App."""
+
+    def __init__(self, app: App, load: LoadConfig) -> None:
+        self._app = app
+        self._load = load
+        self._ticker = Ticker()
+        self._watches: dict[str, AccountWatch] = {}
+        self._workers: dict[str, list[asyncio.Task[None]]] = {}
+        self._desk = RequestDesk(app, self._watches)
+        self._stop = asyncio.Event()
+        self._signature = app.config.loaded
+        self._reloading = asyncio.Lock()
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until a signal asks to stop."""
+        app = self._app
+        self._handle_signals()
+        runner = app.runner()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            runner_task = group.create_task(runner.run(), name="runner")
+            for name in app.members:
+                self._start(name)
+            self._ticker.every("bookkeeping", BOOKKEEPING, self._job(self._flush))
+            self._ticker.every("config", CONFIG_LOOK, self._job(self._look_at_config))
+            self._ticker.every("state", STATE_LOOK, self._job(self._look_at_state))
+            self._ticker.start()
+            app.log.info(Event.STARTED, accounts=len(app.members), state=str(app.config.state))
+            await self._stop.wait()
+            app.log.info(Event.STOPPING)
+            await self._stop_polling()
+            await runner.close()
+            await runner_task
+            await self._flush()
+            app.log.info(Event.STOPPED)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _start(self, name: str) -> None:
+        """Set one account to work: its schedule, and as many workers as it may have."""
+        app = self._app
+        member = app.members[name]
+        watch = AccountWatch(
+            member.account,
+            member.client,
+            member.poller,
+            app.board,
+            member.repositories,
+            clock=app.clock,
+            log=app.log,
+            on_outcome=self._noticed,
+        )
+        watch.start()
+        self._watches[name] = watch
+        self._workers[name] = [
+            self._group.create_task(watch.work(), name=f"poll {name} {number}")
+            for number in range(member.account.limits.concurrency)
+        ]
+        self._ticker.when_due(f"account {name}", watch.next_due, watch.enqueue_due)
+
+    async def _end(self, name: str) -> None:
+        self._ticker.remove(f"account {name}")
+        self._watches.pop(name, None)
+        workers = self._workers.pop(name, [])
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        member = self._app.members.pop(name, None)
+        if member is not None:
+            await member.client.aclose()
+
+    async def _stop_polling(self) -> None:
+        self._ticker.stop()
+        for job in list(self._jobs):
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        for name in list(self._watches):
+            await self._end(name)
+
+    def _noticed(self, outcome: PollOutcome) -> None:
+        if outcome.executions:
+            self._app.wake_runner()
+        self._desk.noticed(outcome)
+
+    def _job(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        """A root job of the ticker; it never runs twice at once."""
+        running: list[asyncio.Task[None]] = []
+
+        def start() -> None:
+            if self._stop.is_set() or (running and not running[0].done()):
+                return
+            task = self._group.create_task(work())
+            running[:] = [task]
+            self._jobs.add(task)
+            task.add_done_callback(self._jobs.discard)
+
+        return start
+
+    async def _flush(self) -> None:
+        try:
+            await self._app.flush()
+        except StateError:
+            return  # said by flush; the batch is kept, the next minute tries again
+
+    async def _look_at_state(self) -> None:
+        """Whether another process wrote: requests, switches, executions, cancellations."""
+        try:
+            if await self._desk.look():
+                await self._use_switches()
+                self._app.wake_runner()
+        except StateError as error:
+            self._app.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+
+    async def _use_switches(self) -> None:
+        app = self._app
+        switches = await app.store.run(lambda store: store.enabled_overrides())
+        rules = Rules.of(app.config.triggers, app.config.pipelines, switches)
+        if rules.enabled != app.rules.enabled:
+            app.use(rules)
+
+    async def _look_at_config(self) -> None:
+        signature = self._app.config.signature()
+        if signature != self._signature:
+            self._signature = signature
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Take over a new config; accounts that did not change go on undisturbed."""
+        app = self._app
+        async with self._reloading:
+            try:
+                config = await asyncio.to_thread(self._load)
+                if config.state != app.config.state:
+                    raise StateError("the state file can't change while running; restart for it")
+            except (ConfigError, StateError) as error:
+                app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
+                return
+            await self._adopt(config)
+            self._signature = config.loaded
+            app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))
+
+    async def _adopt(self, config: Config) -> None:
+        app = self._app
+        before = {account.name: account for account in app.config.accounts}
+        after = {account.name: account for account in config.accounts}
+        switches = await app.store.run(lambda store: store.enabled_overrides())
+        app.config = config
+        app.use(Rules.of(config.triggers, config.pipelines, switches))
+        for name in before.keys() - after.keys():
+            await self._end(name)
+        for name, account in after.items():
+            await self._take_account(account, before.get(name))
+
+    async def _take_account(self, account: Account, before: Account | None) -> None:
+        app = self._app
+        if before == account and account.name in self._watches:
+            member = app.members[account.name]
+            member.repositories = app.repositories(account)
+            self._watches[account.name].adopt(member.repositories)
+            return
+        await self._end(account.name)
+        app.members[account.name] = app.member(account)
+        self._start(account.name)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._job(self._reload))
+
+    def _stop_signal(self) -> None:
+        """The first signal stops in order; after it the default action holds: the second kills."""
+        self.stop()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+
+def run(
+    load: LoadConfig,
+    *,
+    log: Log,
+    clock: Callable[[], float],
+    environment: Mapping[str, str],
+    command: str,
+    config_path: Path | None = None,
+) -> int:
+    """Run until a signal; the exit code. Raises ConfigError and StateError at the start."""
+
+    async def work() -> None:
+        config = load()
+        async with opened(
+            config, log=log, clock=clock, environment=environment, command=command
+        ) as app:
+            await Service(app, load).run()
+
+    log.capture_libraries()
+    try:
+        asyncio.run(work())
+    except BaseExceptionGroup as group:
+        known = group.subgroup((StateError, ConfigError))
+        if known is not None:
+            raise _first(known) from group
+        log.error(Event.INTERNAL_ERROR, error=repr(_first(group)))
+        return 1
+    return 0
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
