@@ -68,3 +68,8 @@ async def test_an_unknown_pipeline_is_told(make_context: ContextMaker) -> None:
 async def test_a_child_that_vanished_is_told(make_context: ContextMaker) -> None:
     outcome = await PipelineStage().run(OPTIONS, make_context(resumed={"id": "c"}))
     assert outcome == Failed("the execution c is no longer in the state")
+
+
+async def test_a_pipeline_does_not_start_itself(make_context: ContextMaker) -> None:
+    with pytest.raises(StageError, match="would start itself"):
+        await PipelineStage().run({"name": "deploy-${'web'}"}, make_context())

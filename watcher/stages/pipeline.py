@@ -12,6 +12,7 @@ from watcher.core.pipeline import (
     StageOutcome,
     Waiting,
 )
+from watcher.errors import StageError
 from watcher.stages.base import StageContext
 
 
@@ -48,6 +49,8 @@ class PipelineStage:
 
 async def _submit(options: Json, context: StageContext) -> str:
     wanted = await context.rendered(options)
+    if wanted["name"] == context.execution.pipeline.name:
+        raise StageError(f"the pipeline {wanted['name']} would start itself")
     context.log.line(f"starting the pipeline {wanted['name']}")
     return await context.children.submit(
         wanted["name"], wanted.get("parameters", {}), context.idempotency_key

@@ -1,0 +1,88 @@
+"""What may stand in the config for each stage, read by the config's own loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from watcher.config.load import load
+from watcher.core.pipeline import Json
+from watcher.errors import ConfigError
+from watcher.stages import STAGES
+
+CONFIG = """\
+accounts: [{name: hub, address: index.docker.io, repositories: [acme/web]}]
+triggers: [{name: web, account: hub, repository: acme/web, pipeline: deploy}]
+pipelines:
+  - name: deploy
+    stages:
+      - %s
+  - name: other
+    stages: [{wait: 0s}]
+"""
+
+
+def read(stage: str, directory: Path) -> Json:
+    file = directory / "config.yaml"
+    file.write_text(CONFIG % stage)
+    kinds = {name: stage.options for name, stage in STAGES.items()}
+    config = load(file, stages=kinds, environment={"HOME": "/home/me"})
+    return config.pipelines[0].stages[0].options
+
+
+@pytest.mark.parametrize(
+    ("stage", "options"),
+    [
+        ("wait: 5m", "5m"),
+        ("wait: {for: 5m}", {"for": "5m"}),
+        ("command: make deploy", "make deploy"),
+        ("command: [make, '${trigger.tag}']", ["make", "${trigger.tag}"]),
+        ("command: {run: make, env: {EMPTY: ''}}", {"run": "make", "env": {"EMPTY": ""}}),
+        ("pipeline: {name: other}", {"name": "other"}),
+        (
+            "webhook: {url: 'https://a/b', body: {n: 1}, expect: [200-204, 404]}",
+            {"url": "https://a/b", "body": {"n": 1}, "expect": ["200-204", 404], "method": "POST"},
+        ),
+        (
+            "verify: {url: 'https://a/b', for: 2m}",
+            {"url": "https://a/b", "for": "2m", "interval": "5s", "expect": ["200-299"]},
+        ),
+        ("render: {manifests: [/a/*.yaml, /b], to: '/c/${trigger.tag}'}",
+         {"manifests": ["/a/*.yaml", "/b"], "to": "/c/${trigger.tag}"}),
+    ],
+)  # fmt: skip
+def test_options_are_read(stage: str, options: Json, tmp_path: Path) -> None:
+    assert read(stage, tmp_path) == options
+
+
+def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
+    options = read("render: {manifests: [deploy/*.yaml], to: out}", tmp_path)
+    assert options == {"manifests": [f"{tmp_path}/deploy/*.yaml"], "to": f"{tmp_path}/out"}
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "wait: 5",
+        "wait: soon",
+        "command: []",
+        "command: ''",
+        "command: {env: {A: b}}",
+        "command: {run: a, env: {A-B: c}}",
+        "render: {manifests: [], to: out}",
+        "render: {manifests: [a.yaml]}",
+        "webhook: {url: x, method: BREW}",
+        "webhook: {url: x, expect: [2xx]}",
+        "webhook: {url: x, expect: [99]}",
+        "webhook: {url: x, headers: {'a b': c}}",
+        "webhook: {body: x}",
+        "verify: {url: x, body: '(?=a)'}",
+        "verify: {url: x, interval: 0s}",
+        "pipeline: {parameters: {}}",
+        "webhook: {url: x, ulr: y}",
+    ],
+)
+def test_what_makes_no_sense_is_refused(stage: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        read(stage, tmp_path)
