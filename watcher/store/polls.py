@@ -262,6 +262,7 @@ def _write_repository(db: sqlite3.Connection, repository: int, poll: PollRecord)
     db.execute(
         "UPDATE repository SET generation = generation + 1, fingerprint = ?, "
         "quarantine_since = ?, quarantine_fingerprint = ?, quarantine_listed = ?, "
+        "last_check = ?6, last_success = ?6, "
         "tags = (SELECT count(*) FROM tag WHERE repository = ?5 AND present = 1) WHERE id = ?5",
         (
             poll.fingerprint,
@@ -269,5 +270,6 @@ def _write_repository(db: sqlite3.Connection, repository: int, poll: PollRecord)
             quarantine.fingerprint if quarantine else None,
             quarantine.listed if quarantine else None,
             repository,
+            poll.at.timestamp(),
         ),
     )
