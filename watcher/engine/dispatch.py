@@ -61,10 +61,6 @@ class Active:
     log: StageLog | None = None
     log_saved: int = 0
 
-    @property
-    def is_interrupted(self) -> bool:
-        return self.interruption is not None
-
     def interrupt(self, why: Interruption) -> None:
         """Cancel the stage under way; the first reason stands."""
         if self.interruption is None:
@@ -144,27 +140,40 @@ class Dispatcher:
         self, begun: Execution, index: int, log: StageLog, active: Active, *, resumes: bool
     ) -> StageOutcome | None:
         """The stage's outcome; None when it was interrupted before it had one."""
-        if active.is_interrupted:
+        if active.interruption is not None:
             return None
-        limit = self._time_left(begun, index)
         working = asyncio.create_task(self._work(begun, index, log, resumes=resumes))
         active.working = working
         try:
-            done, _ = await asyncio.wait({working}, timeout=limit)
-            late = not done and not active.is_interrupted
-            if not done:
-                working.cancel()
-                await self._stopped(begun, working)
+            in_time = await self._in_time(begun, index, working)
         finally:
             working.cancel()
             active.working = None
         if working.done() and not working.cancelled():
             return working.result()
-        if late:
+        if not in_time:
             return self._timed_out(begun, index)
-        if active.is_interrupted:
-            return None
-        return Failed("the stage cancelled itself")
+        return self._without_outcome(active)
+
+    async def _in_time(
+        self, begun: Execution, index: int, working: asyncio.Task[StageOutcome]
+    ) -> bool:
+        """Wait for the stage's end; past its time it is cancelled, and left behind when it does
+        not clean up."""
+        done, _ = await asyncio.wait({working}, timeout=self._time_left(begun, index))
+        if done:
+            return True
+        working.cancel()
+        _, left = await asyncio.wait({working}, timeout=SECONDS_TO_STOP)
+        if left:
+            self._log.error(
+                Event.INTERNAL_ERROR, **_keys(begun), error="a stage ignores its cancellation"
+            )
+        return False
+
+    @staticmethod
+    def _without_outcome(active: Active) -> StageOutcome | None:
+        return None if active.interruption is not None else Failed("the stage cancelled itself")
 
     async def _work(
         self, begun: Execution, index: int, log: StageLog, *, resumes: bool
@@ -178,7 +187,7 @@ class Dispatcher:
             context = self._context(begun, index, log)
             if spec.condition and not resumes and not await context.holds(spec.condition):
                 return Skipped(f"its `if` is false: {spec.condition}")
-            outcome = await stage.run(spec.options, context)
+            outcome: object = await stage.run(spec.options, context)
         except WatcherError as error:
             hint = f" ({error.hint})" if error.hint else ""
             reason = f"{error}{hint}"
@@ -190,14 +199,6 @@ class Dispatcher:
         if isinstance(outcome, StageOutcome):
             return outcome
         return Failed(f"the stage answered {type(outcome).__name__}, which is no outcome")
-
-    async def _stopped(self, begun: Execution, working: asyncio.Task[StageOutcome]) -> None:
-        """Wait for a cancelled stage to clean up, but not for ever."""
-        _, left = await asyncio.wait({working}, timeout=SECONDS_TO_STOP)
-        if left:
-            self._log.error(
-                Event.INTERNAL_ERROR, **_keys(begun), error="a stage ignores its cancellation"
-            )
 
     async def _interrupted(
         self, begun: Execution, index: int, log: StageLog, active: Active

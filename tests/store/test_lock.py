@@ -1,0 +1,93 @@
+"""One process works on a state file; whoever comes second hears who was first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from watcher.errors import StateLocked, StateUnwritable
+from watcher.store.lock import StateLock, holder
+
+HOLDING = """
+import subprocess, sys
+from pathlib import Path
+from watcher.store.lock import StateLock
+with StateLock(Path(sys.argv[1]), command="watcher run -c there.yaml"):
+    child = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+def lock(path: Path) -> StateLock:
+    return StateLock(path, command="watcher run", sleep=lambda _: None)
+
+
+@contextmanager
+def held_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process holds it, and has started a child of its own."""
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdin is not None
+    assert other.stdout is not None
+    child = int(other.stdout.readline())
+    try:
+        yield other
+    finally:
+        other.stdin.close()
+        other.wait()
+        os.kill(child, signal.SIGKILL)
+        other.stdout.close()
+
+
+def test_the_second_hears_pid_and_command_of_the_first(path: Path) -> None:
+    with held_elsewhere(path) as other:
+        with pytest.raises(StateLocked) as raised, lock(path):
+            pass
+        assert f"process {other.pid} (watcher run -c there.yaml)" in str(raised.value)
+        assert raised.value.hint
+        named = holder(path)
+        assert named is not None
+        assert (named.pid, named.command) == (other.pid, "watcher run -c there.yaml")
+
+
+def test_kill_9_lets_go_even_while_a_child_of_the_process_lives_on(path: Path) -> None:
+    with held_elsewhere(path) as other:
+        other.kill()
+        other.wait()
+        assert holder(path) is None
+        with lock(path):
+            pass
+
+
+def test_after_release_it_can_be_taken_again(path: Path) -> None:
+    first = lock(path)
+    first.acquire()
+    with pytest.raises(StateLocked):
+        lock(path).acquire()
+    first.release()
+    first.release()
+    with lock(path):
+        named = holder(path)
+        assert named is not None
+        assert named.pid == os.getpid()
+
+
+def test_nobody_holds_what_was_never_locked(path: Path) -> None:
+    assert holder(path) is None
+
+
+def test_a_lock_in_a_missing_directory_is_unwritable(path: Path) -> None:
+    with pytest.raises(StateUnwritable), lock(path.parent / "nowhere" / "watcher.db"):
+        pass
