@@ -1,1 +1,1 @@
-"""The composition root: builds what a config asks for, and owns tasks, signals and the state file."""
+"""The composition root: builds what a config asks for; owns tasks, signals and the state file."""
