@@ -179,7 +179,7 @@ async def test_requests_that_came_in_one_packet_are_answered_in_order(
 async def test_what_is_no_http_is_refused(registry: FakeRegistry) -> None:
     host, port = registry.address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+    writer.write(b"\x16\x03\x01 hello")
     assert b"400 Bad Request" in await reader.read()
     writer.close()
 

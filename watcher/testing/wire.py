@@ -94,6 +94,8 @@ def parse_request(buffer: bytes) -> tuple[Request, int] | None:
 
     Raises ValueError when the bytes are no HTTP/1 request.
     """
+    if buffer and not buffer[:1].isalpha():
+        raise ValueError("that is no HTTP; TLS, perhaps")
     end = buffer.find(_END_OF_HEAD)
     if end < 0:
         return None

@@ -1,0 +1,72 @@
+"""A small forward proxy for tests: CONNECT tunnels, absolute requests, and refusals with 407."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+_WANTS_LOGIN = (
+    b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+    b'Proxy-Authenticate: Basic realm="proxy"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
+)
+
+
+class Proxy:
+    """Passes everything on and remembers the first lines; `refuses` makes it answer 407."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses = refuses
+        self.asked: list[str] = []
+        self.heads: list[bytes] = []
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        first, _, rest = head.partition(b"\r\n")
+        method, target, _ = first.decode("ascii").split(" ")
+        self.asked.append(f"{method} {target}")
+        if self.refuses:
+            writer.write(_WANTS_LOGIN)
+            await writer.drain()
+            return
+        authority = target if method == "CONNECT" else urlsplit(target).netloc
+        host, _, port = authority.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            path = target.partition("://")[2].partition("/")[2]
+            far_writer.write(f"{method} /{path} HTTP/1.1\r\n".encode("ascii") + rest)
+        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def running_proxy(*, refuses: bool = False) -> AsyncIterator[Proxy]:
+    """A proxy on a free loopback port."""
+    proxy = Proxy(refuses=refuses)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    proxy.url = f"http://127.0.0.1:{port}"
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await server.wait_closed()
