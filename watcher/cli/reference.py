@@ -1,0 +1,9 @@
+"""Prints docs/configuration.md: `python -m watcher.cli.reference`, called by `make docs`."""
+
+from __future__ import annotations
+
+from watcher.config.reference import reference
+from watcher.stages import STAGES
+
+if __name__ == "__main__":
+    print(reference({name: stage.options for name, stage in STAGES.items()}), end="")
