@@ -30,6 +30,14 @@ def test_first_polls_are_spread_evenly_over_the_interval() -> None:
     assert min(per_second) > 50
 
 
+def test_a_process_restarted_within_every_interval_still_comes_to_poll() -> None:
+    hourly = PollSchedule(every=timedelta(hours=1))
+    for key in keys(50):
+        starts = [NOW + minutes * 60 for minutes in range(0, 120, 20)]
+        dues = [first_due(hourly, key=key, now=start) for start in starts]
+        assert any(due < start + 20 * 60 for start, due in zip(starts, dues, strict=True))
+
+
 def test_the_same_poll_has_the_same_answer() -> None:
     assert next_due(MINUTELY, key="a", now=NOW) == next_due(MINUTELY, key="a", now=NOW)
 

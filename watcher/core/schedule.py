@@ -32,10 +32,15 @@ def phase(key: str) -> float:
 
 
 def first_due(poll: PollSchedule, *, key: str, now: float) -> float:
-    """The first poll after a start: spread over the interval; with cron, at its next time."""
+    """The first poll after a start: spread over the interval; with cron, at its next time.
+
+    Each key has its place on the clock, not after the start: a process that is started again and
+    again within one interval still comes to poll it.
+    """
     if poll.every is None:
         return next_due(poll, key=key, now=now)
-    return now + phase(key) * poll.every.total_seconds()
+    every = poll.every.total_seconds()
+    return now + (phase(key) * every - now) % every
 
 
 def next_due(
