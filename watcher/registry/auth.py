@@ -19,7 +19,7 @@ from watcher.errors import AuthenticationFailed
 from watcher.registry.answer import Answer, spec_error
 from watcher.registry.challenges import Challenge, parse_challenges
 from watcher.registry.logins import Logins
-from watcher.registry.token_server import Realm, basic, secrets_of
+from watcher.registry.token_server import Realm, basic
 from watcher.registry.urls import absolute
 
 MAXIMUM_SCOPES = 4
@@ -43,11 +43,10 @@ class Step(StrEnum):
 class Authorization:
     """What went with a request: a password (`credential`) or a token for `scopes`.
 
-    `is_fresh`: the token was made for this very request. `secrets` may not be repeated anywhere.
+    `is_fresh`: the token was made for this very request.
     """
 
     header: str = field(repr=False)
-    secrets: tuple[str, ...] = field(repr=False)
     credential: Credential | None = None
     token: str = field(default="", repr=False)
     scopes: tuple[str, ...] = ()
@@ -92,7 +91,6 @@ class RegistryAuth:
             return await self._password()
         return Authorization(
             header=f"Bearer {token.value}",
-            secrets=(token.value,),
             token=token.value,
             scopes=scopes,
             is_fresh=is_fresh,
@@ -142,6 +140,11 @@ class RegistryAuth:
         )
         return f"Bearer {token.value}"
 
+    def secrets(self, sent: Authorization | None) -> tuple[str, ...]:
+        """What no message may repeat, whoever says it."""
+        token = (sent.token,) if sent is not None and sent.token else ()
+        return (*token, *self._logins.secrets)
+
     def accepted(self) -> None:
         """The registry let a request in: an earlier refusal is forgotten."""
         self._logins.accepted()
@@ -152,7 +155,7 @@ class RegistryAuth:
         if header is None:
             return None
         self._logins.check_refusal(credential)
-        return Authorization(header=header, secrets=secrets_of(credential), credential=credential)
+        return Authorization(header=header, credential=credential)
 
     async def _token_refused(
         self, answer: Answer, sent: Authorization, scope: str | None, steps: set[Step]

@@ -17,7 +17,7 @@ from watcher.core.reference import is_digest, is_repository_name, is_tag
 from watcher.errors import ProtocolError
 from watcher.http_client import Connections, HttpSettings
 from watcher.registry.answer import Answer
-from watcher.registry.auth import RegistryAuth
+from watcher.registry.auth import RegistryAuth, Step
 from watcher.registry.bodies import CONFIG_CAP, GOOGLE_PAGE_CAP, MANIFEST_CAP, PAGE_CAP
 from watcher.registry.catalog import chosen, read_catalog_file
 from watcher.registry.limits import HostLimits
@@ -161,6 +161,7 @@ class RegistryClient:
     async def _page(self, url: str, what: str, scope: str) -> Answer:
         """One page; the first (without a query) in the largest size that the host takes."""
         sizes = (0,) if "?" in url else self._page_sizes()
+        steps: set[Step] = set()
         for size in sizes:
             ask = Ask(
                 url=f"{url}?n={size}" if size else url,
@@ -169,7 +170,7 @@ class RegistryClient:
                 scope=scope,
                 compressed=True,
             )
-            answer, sent = await self._session.ask(ask)
+            answer, sent = await self._session.ask(ask, steps)
             if answer.status == 200:
                 if size != sizes[0]:
                     self._facts.page_size = size

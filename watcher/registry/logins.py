@@ -16,7 +16,13 @@ from watcher.core.account import Credential, CredentialProvider
 from watcher.core.reference import Registry
 from watcher.errors import AuthenticationFailed, ProtocolError, WatcherError
 from watcher.registry.realms import Guard, expected_token_host
-from watcher.registry.token_server import CredentialRefused, Realm, TokenRequest, TokenServer
+from watcher.registry.token_server import (
+    CredentialRefused,
+    Realm,
+    TokenRequest,
+    TokenServer,
+    secrets_of,
+)
 from watcher.registry.tokens import Token, TokenCache, TokenKey
 
 FIRST_PAUSE = 60.0
@@ -59,6 +65,11 @@ class Logins:
         self._refusal: _Refusal | None = None
         self._proven: Credential | None = None
         self._first_login = asyncio.Lock()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets of the credential that was used last."""
+        return secrets_of(self._credential)
 
     async def current(self) -> Credential:
         """The credential of now; raises CredentialError."""

@@ -23,9 +23,14 @@ class Session:
         self._wire = wire
         self._auth = auth
 
-    async def ask(self, ask: Ask) -> tuple[Answer, Authorization | None]:
-        """The answer after as many logins as are sensible; its status may be any but a redirect."""
-        steps: set[Step] = set()
+    async def ask(
+        self, ask: Ask, steps: set[Step] | None = None
+    ) -> tuple[Answer, Authorization | None]:
+        """The answer after as many logins as are sensible; its status may be any but a redirect.
+
+        `steps` is handed in by who asks the same in several ways, so that no login is tried anew.
+        """
+        steps = set() if steps is None else steps
         while True:
             sent = await self._auth.authorization(ask.scope, steps)
             header = sent.header if sent else None
@@ -50,7 +55,7 @@ class Session:
 
     def error(self, ask: Ask, answer: Answer, sent: Authorization | None) -> RegistryError:
         """What a refusal means; parks the host when it asks for patience."""
-        error = self._wire.refuse(answer, ask.what, sent.secrets if sent else ())
+        error = self._wire.refuse(answer, ask.what, self._auth.secrets(sent))
         is_password = sent is not None and sent.credential is not None
         if answer.status == 400 and is_password and not spec_error(answer.body).code:
             # ECR answers so to a password that has expired; it was renewed, and still refused.
@@ -72,7 +77,15 @@ class Session:
         if answer.status == 400 or Step.CHALLENGED in steps:
             return False
         # Some registries hide what needs a login, or refuse without saying how to log in.
-        if answer.status == 401 or (self._auth.is_unknown and await self._auth.has_credential()):
+        if answer.status == 401:
+            if await self._auth.learn(await self._ping(), ask.scope, steps):
+                return True
+            raise AuthenticationFailed(
+                f"{self._wire.host} refused {ask.what} without saying how to log in",
+                host=self._wire.host,
+                status=401,
+            )
+        if self._auth.is_unknown and await self._auth.has_credential():
             return await self._auth.learn(await self._ping(), ask.scope, steps)
         return False
 
