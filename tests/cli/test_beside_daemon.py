@@ -1,0 +1,99 @@
+"""Commands beside a daemon that runs, through the state file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cli.conftest import REPOSITORY, Bench
+from watcher.store.lock import StateLock
+from watcher.testing.registry import FakeRegistry
+
+PATIENCE = 20.0
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def daemon(bench: Bench, registry: FakeRegistry) -> Iterator[subprocess.Popen[str]]:
+    """A daemon that has recorded its baseline and will not poll again by itself."""
+    registry.push(REPOSITORY, "1.0")
+    bench.configure(registry.address, account="poll: 1d")
+    bench.run("run", "--once")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "watcher", "run"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=bench.directory,
+        env=dict(os.environ),
+    )
+    assert process.stderr is not None
+    while "started" not in process.stderr.readline():
+        assert process.poll() is None
+    yield process
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_a_second_instance_is_refused_and_names_the_first(
+    bench: Bench, daemon: subprocess.Popen[str]
+) -> None:
+    for words in (("run",), ("run", "--once")):
+        stderr = bench.run(*words, code=3).stderr
+        assert f"process {daemon.pid} (watcher run)" in stderr
+
+
+def test_poll_is_done_by_the_daemon(
+    bench: Bench, registry: FakeRegistry, daemon: subprocess.Popen[str]
+) -> None:
+    registry.push(REPOSITORY, "1.1")
+    shape = bench.json("poll", "fake")
+    assert [(poll["result"], poll["changes"]) for poll in shape["polls"]] == [("changed", 1)]
+    wait_for(lambda: [run["status"] for run in bench.json("executions")] == ["SUCCEEDED"])
+
+
+def test_baseline_is_done_by_the_daemon(
+    bench: Bench, registry: FakeRegistry, daemon: subprocess.Popen[str]
+) -> None:
+    registry.push(REPOSITORY, "1.1")
+    bench.run("baseline", f"fake/{REPOSITORY}")
+    assert [poll["changes"] for poll in bench.json("poll")["polls"]] == [0]
+    assert bench.json("executions") == []
+
+
+def test_a_run_by_hand_is_carried_out_by_the_daemon(
+    bench: Bench, daemon: subprocess.Popen[str]
+) -> None:
+    result = bench.run("trigger", "web", "--tag", "1.0", "--wait")
+    assert "stage greet: SUCCEEDED" in result.stderr
+    assert "no daemon runs" not in bench.run("trigger", "web", "--tag", "1.0").stdout
+
+
+def test_a_switch_holds_at_once(
+    bench: Bench, registry: FakeRegistry, daemon: subprocess.Popen[str]
+) -> None:
+    bench.run("disable", "web")
+    registry.push(REPOSITORY, "1.1")
+    bench.run("poll")
+    outcomes = [t["outcome"] for row in bench.json("activity") for t in row["triggers"]]
+    assert outcomes == ["disabled"]
+
+
+def test_a_holder_that_does_not_answer_is_named(polled: Bench) -> None:
+    with StateLock(polled.directory / "watcher.db", command="watcher run --once"):
+        stderr = polled.run("poll", "--wait", "1", code=3).stderr
+    assert "did not answer within 1 s" in stderr
+    assert "watcher run --once" in stderr
