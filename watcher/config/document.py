@@ -25,6 +25,7 @@ def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) ->
             "accounts": Field(
                 list_kind(ACCOUNT),
                 doc="Each is one credential for one registry, and the repositories it watches.",
+                default_doc="required",
             ),
             "triggers": Field(
                 list_kind(TRIGGER), doc="Each is a rule that turns a change of a tag into a run."

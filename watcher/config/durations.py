@@ -11,7 +11,7 @@ from datetime import timedelta
 PATTERN = r"(?=\d)(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?"
 LONGEST = timedelta(weeks=520)
 _SHAPE = re.compile(PATTERN, re.ASCII)
-_MOST_DIGITS = 12
+_MOST_DIGITS = 9
 _UNITS = {
     "w": timedelta(weeks=1),
     "d": timedelta(days=1),
@@ -30,9 +30,8 @@ def parse(text: str) -> timedelta:
         raise ValueError("is not a duration such as 30s, 5m, 6h, 1h30m, 2d or 1w")
     total = timedelta()
     for number, unit in re.findall(r"(\d+)([wdhms])", text):
-        if len(number) > _MOST_DIGITS or int(number) * _UNITS[unit] > LONGEST:
+        if len(number) > _MOST_DIGITS or (total := total + int(number) * _UNITS[unit]) > LONGEST:
             raise ValueError("is longer than ten years (520w)")
-        total += int(number) * _UNITS[unit]
     return total
 
 

@@ -45,9 +45,7 @@ def parse(text: str) -> Node | None:
     try:
         return _Builder(yaml.parse(text, Loader=_LOADER)).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else 1
-        raise YamlError(line, f"not valid YAML: {error.problem or error.context}") from error
+        raise _syntax_error(error) from error
     except yaml.YAMLError as error:
         raise YamlError(
             _line_of_bad_character(text), "not valid YAML: a control character"
@@ -156,6 +154,14 @@ class _Builder:
 
     def size(self, node: Node) -> int:
         return self.sizes.get(id(node), 1)
+
+
+def _syntax_error(error: yaml.MarkedYAMLError) -> YamlError:
+    """PyYAML's own words, which quote at most one character of the text."""
+    lines = [mark.line + 1 for mark in (error.context_mark, error.problem_mark) if mark is not None]
+    line = lines[-1] if lines else 1
+    hint = f"it begins in line {lines[0]}" if lines and lines[0] != line else None
+    return YamlError(line, f"not valid YAML: {error.problem or error.context}", hint)
 
 
 def _line(event: Event) -> int:
