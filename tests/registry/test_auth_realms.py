@@ -1,0 +1,126 @@
+"""Where a password may go: the checks of token servers by literal and by resolved address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from watcher.core.reference import Registry
+from watcher.errors import ProtocolError, TransportError
+from watcher.registry.realms import Guard, expected_token_host
+
+NAMES = {
+    "public.example": ["93.184.216.34"],
+    "tokens.example": ["93.184.216.35", "2606:2800:220:1::1"],
+    "private.example": ["10.1.2.3"],
+    "half.example": ["93.184.216.34", "127.0.0.1"],
+    "metadata.example": ["169.254.169.254"],
+    "mapped.example": ["::ffff:10.0.0.1"],
+    "this.example": ["127.0.0.1"],
+    "scoped.example": ["fe80::1%eth0"],
+    # What the C library makes of numbers that are no dotted quads.
+    "2130706433": ["127.0.0.1"],
+    "127.1": ["127.0.0.1"],
+}
+
+
+def guard(
+    registry: str, *, proxied: bool = False, names: Mapping[str, Sequence[str]] = NAMES
+) -> Guard:
+    async def resolve(host: str) -> Sequence[str]:
+        if host not in names:
+            raise OSError("no such name")
+        return names[host]
+
+    plain = registry.startswith("http://")
+    return Guard(
+        Registry.parse(registry, plain_http=plain), resolve=resolve, is_proxied=lambda _: proxied
+    )
+
+
+@pytest.mark.parametrize(
+    ("registry", "url"),
+    [
+        pytest.param("public.example", "https://tokens.example/token", id="public to public"),
+        pytest.param("public.example", "https://public.example/token", id="itself"),
+        pytest.param(
+            "public.example", "https://public.example:8443/token", id="itself, other port"
+        ),
+        pytest.param("private.example", "https://private.example/t", id="private: itself"),
+        pytest.param("private.example", "https://10.9.9.9/token", id="private to private"),
+        pytest.param("private.example", "https://tokens.example/token", id="private to public"),
+        pytest.param("http://private.example", "http://10.9.9.9/token", id="plain to plain"),
+        pytest.param("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", id="local to local"),
+        pytest.param("http://127.0.0.1:5000", "https://this.example/token", id="local by name"),
+    ],
+)
+async def test_a_token_server_is_allowed(registry: str, url: str) -> None:
+    await guard(registry).check(url, "token server")
+
+
+@pytest.mark.parametrize(
+    ("registry", "url", "reason"),
+    [
+        pytest.param("public.example", "http://tokens.example/t", "plain http", id="http"),
+        pytest.param("public.example", "http://public.example/t", "plain http", id="http, itself"),
+        pytest.param("public.example", "https://127.0.0.1/t", "private", id="loopback"),
+        pytest.param("public.example", "https://[::1]/t", "private", id="loopback, IPv6"),
+        pytest.param("public.example", "https://10.0.0.1/t", "private", id="RFC 1918"),
+        pytest.param("public.example", "https://[fc00::1]/t", "private", id="unique local"),
+        pytest.param("public.example", "https://100.64.0.1/t", "private", id="carrier NAT"),
+        pytest.param("public.example", "https://private.example/t", "private", id="private name"),
+        pytest.param("public.example", "https://half.example/t", "private", id="one bad address"),
+        pytest.param("public.example", "https://mapped.example/t", "private", id="mapped IPv4"),
+        pytest.param("public.example", "https://2130706433/t", "private", id="a number"),
+        pytest.param("public.example", "https://127.1/t", "private", id="a short quad"),
+        pytest.param(
+            "public.example", "https://metadata.example/t", "metadata", id="metadata name"
+        ),
+        pytest.param("private.example", "https://169.254.169.254/t", "metadata", id="metadata"),
+        pytest.param("private.example", "https://[fd00:ec2::254]/t", "metadata", id="EC2, IPv6"),
+        pytest.param("private.example", "https://100.100.100.200/t", "metadata", id="Alibaba"),
+        pytest.param("private.example", "https://scoped.example/t", "metadata", id="link-local"),
+        pytest.param("private.example", "https://127.0.0.1/t", "this machine", id="this machine"),
+        pytest.param("public.example", "ftp://tokens.example/t", "no http", id="ftp"),
+        pytest.param("public.example", "https:///t", "no http", id="no host"),
+        pytest.param("public.example", "https://a:b@tokens.example/t", "no http", id="a password"),
+        pytest.param("public.example", "https://tokens.example:x/t", "no http", id="no port"),
+        pytest.param("public.example", "", "no http", id="nothing"),
+    ],
+)
+async def test_a_token_server_is_refused(registry: str, url: str, reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
+        await guard(registry).check(url, "token server")
+
+
+async def test_a_name_that_nobody_knows_is_a_matter_of_transport() -> None:
+    with pytest.raises(TransportError, match=r"nowhere\.example could not be resolved"):
+        await guard("public.example").check("https://nowhere.example/t", "token server")
+
+
+async def test_behind_a_proxy_names_are_not_resolved_here() -> None:
+    await guard("public.example", proxied=True, names={}).check(
+        "https://x.example/t", "token server"
+    )
+
+
+@pytest.mark.parametrize(
+    ("registry", "host"),
+    [
+        ("docker.io", "auth.docker.io"),
+        ("ghcr.io", "ghcr.io"),
+        ("quay.io", "quay.io"),
+        ("registry.gitlab.com", "gitlab.com"),
+        ("acme.azurecr.io", "acme.azurecr.io"),
+        ("eu.gcr.io", "eu.gcr.io"),
+        ("europe-docker.pkg.dev", "europe-docker.pkg.dev"),
+        ("public.ecr.aws", "public.ecr.aws"),
+        ("registry.example", None),
+        ("evil-ghcr.io", None),
+    ],
+)
+def test_the_token_servers_of_well_known_registries_are_known(
+    registry: str, host: str | None
+) -> None:
+    assert expected_token_host(Registry.parse(registry)) == host
