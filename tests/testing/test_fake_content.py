@@ -125,6 +125,14 @@ async def test_a_manifest_that_is_not_accepted_is_unknown(
     assert answer.status_code == status
 
 
+async def test_accept_may_come_in_several_lines_as_skopeo_sends_it(
+    registry: FakeRegistry, client: httpx.AsyncClient
+) -> None:
+    registry.push("acme/web", "1.0")
+    lines = [("Accept", OCI_MANIFEST), ("Accept", DOCKER_MANIFEST)]
+    assert (await client.get("/v2/acme/web/manifests/1.0", headers=lines)).status_code == 200
+
+
 async def test_a_manifest_that_is_already_known_is_not_sent_again(
     registry: FakeRegistry, client: httpx.AsyncClient
 ) -> None:

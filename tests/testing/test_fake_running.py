@@ -16,6 +16,9 @@ import httpx
 import pytest
 
 from tests.registry.certificates import Authority
+from tests.servers import need
+from watcher.testing.access import BearerAuth
+from watcher.testing.images import sha256
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
@@ -106,3 +109,25 @@ def test_it_needs_neither_an_http_client_nor_pytest() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert output.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("platforms", [(), ("linux/amd64", "linux/arm64")], ids=["image", "index"])
+def test_skopeo_takes_it_for_a_registry(tmp_path: Path, platforms: tuple[str, ...]) -> None:
+    need("skopeo")
+    with FakeRegistry.in_thread(auth=BearerAuth(users={"acme": "secret"})) as registry:
+        digest = registry.push("acme/web", "1.0", labels={"team": "web"}, platforms=platforms)
+        source = f"docker://{registry.address}/acme/web"
+        options = ["--creds", "acme:secret", "--tls-verify=false"]
+        listed = skopeo("list-tags", *options, source)
+        assert json.loads(listed)["Tags"] == ["1.0"]
+        seen = json.loads(skopeo("inspect", *options, f"{source}:1.0"))
+        assert (seen["Digest"], seen["Labels"]) == (digest, {"team": "web"})
+        copying = ["--all", "--src-creds", "acme:secret", "--src-tls-verify=false"]
+        skopeo("copy", *copying, f"{source}@{digest}", f"dir:{tmp_path}")
+        copied = (tmp_path / "manifest.json").read_bytes()
+        assert sha256(copied) == digest
+
+
+def skopeo(*arguments: str) -> str:
+    command = ["skopeo", "--insecure-policy", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

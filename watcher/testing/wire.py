@@ -6,7 +6,7 @@ Pure, small and forgiving: it serves tests, not the public. Imported by the fake
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
@@ -101,15 +101,22 @@ def parse_request(buffer: bytes) -> tuple[Request, int] | None:
         return None
     first, *lines = buffer[:end].decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")
-    headers = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
+    headers = _headers(lines)
     start = end + len(_END_OF_HEAD)
     size = start + int(headers.get("content-length", "0"))
     if len(buffer) < size:
         return None
     return Request(method, target, headers, bytes(buffer[start:size])), size
+
+
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    """Names in lower case; a header that stands twice is one list (RFC 9110 section 5.3)."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        key = name.strip().lower()
+        headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
+    return headers
 
 
 def decoded_path(request: Request) -> str:
