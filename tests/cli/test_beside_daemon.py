@@ -97,3 +97,11 @@ def test_a_holder_that_does_not_answer_is_named(polled: Bench) -> None:
         stderr = polled.run("poll", "--wait", "1", code=3).stderr
     assert "did not answer within 1 s" in stderr
     assert "watcher run --once" in stderr
+
+
+def test_a_dry_run_looks_beside_the_daemon_and_changes_nothing(
+    bench: Bench, registry: FakeRegistry, daemon: subprocess.Popen[str]
+) -> None:
+    registry.push(REPOSITORY, "1.1")
+    assert "1.1" in bench.run("run", "--dry-run").stdout
+    assert bench.json("executions") == []

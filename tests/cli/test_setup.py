@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Bench
+from watcher.testing.registry import FakeRegistry
 
 
 def test_init_writes_a_config_that_is_valid(bench: Bench) -> None:
@@ -78,3 +79,10 @@ def test_bash_completes_commands(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
         [sys.executable, "-m", "watcher"], capture_output=True, text=True, timeout=60
     )
     assert "executions" in done.stdout
+
+
+def test_a_dry_run_makes_no_state_file(bench: Bench, registry: FakeRegistry) -> None:
+    registry.push("acme/web", "1.0")
+    bench.configure(registry.address)
+    assert "first sight" in bench.run("run", "--dry-run").stdout
+    assert [path.name for path in bench.directory.iterdir()] == ["config.yaml"]

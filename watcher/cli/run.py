@@ -17,6 +17,7 @@ from watcher.cli.session import load_config, open_log
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
+    from watcher.config.load import Config
     from watcher.daemon.once import PassReport
 
 
@@ -37,10 +38,16 @@ def run(invocation: Invocation, once: bool, dry_run: bool) -> int:
         raise UsageError(
             "--json needs --once: the daemon has no result", hint="--log-format json for its log"
         )
+    from watcher.cli.templates import check_expressions
     from watcher.daemon.service import run as serve
 
+    def load() -> Config:
+        config = load_config(invocation)
+        check_expressions(config)
+        return config
+
     return serve(
-        lambda: load_config(invocation),
+        load,
         log=open_log(invocation),
         clock=time.time,
         environment=os.environ,

@@ -11,6 +11,7 @@ from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK, USAGE
 from watcher.cli.session import load_config
+from watcher.cli.templates import check_expressions, manifest_findings
 from watcher.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def validate(invocation: Invocation, online: bool) -> int:
     """
     try:
         config = load_config(invocation)
+        check_expressions(config)
     except ConfigError as error:
         if not invocation.json:
             raise
@@ -48,7 +50,7 @@ def validate(invocation: Invocation, online: bool) -> int:
 def _findings(config: Config, *, online: bool) -> list[Finding]:
     from watcher.cli.halyard import offline
 
-    findings = list(offline(config))
+    findings = [*offline(config), *manifest_findings(config)]
     if not online:
         return findings
     from watcher.cli.online import check

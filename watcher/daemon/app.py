@@ -7,11 +7,13 @@ built here; the command line imports neither this module's parts nor their libra
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watcher import credentials
@@ -171,22 +173,38 @@ async def opened(
     """Take the lock, open the state file, and build; raises StateError."""
     async with AsyncExitStack() as stack:
         stack.enter_context(StateLock(config.state, command=command))
-        store = ThreadedStore(lambda: Store.open(config.state))
-        stack.push_async_callback(store.close)
-        statuses = await store.run(lambda s: s.repository_statuses())
-        blocked = await store.run(lambda s: s.blocked())
-        switches = await store.run(lambda s: s.enabled_overrides())
-        hosts = HostLimits(blocked=blocked, clock=clock)
-        rules = Rules.of(config.triggers, config.pipelines, switches)
-        app = App(
-            config,
-            store,
-            StatusBoard(statuses),
-            hosts,
-            rules,
-            log=log,
-            clock=clock,
-            environment=environment,
-        )
-        stack.push_async_callback(app.close)
-        yield app
+        yield await _assembled(stack, config, config.state, log, clock, environment)
+
+
+@asynccontextmanager
+async def looking(
+    config: Config, *, log: Log, clock: Callable[[], float], environment: Mapping[str, str]
+) -> AsyncIterator[App]:
+    """As `opened`, for a look that records nothing: beside a daemon, and without making a state
+    file where there is none."""
+    async with AsyncExitStack() as stack:
+        state = config.state
+        if not state.exists():
+            state = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "empty.db"
+        yield await _assembled(stack, config, state, log, clock, environment)
+
+
+async def _assembled(
+    stack: AsyncExitStack,
+    config: Config,
+    state: Path,
+    log: Log,
+    clock: Callable[[], float],
+    environment: Mapping[str, str],
+) -> App:
+    store = ThreadedStore(lambda: Store.open(state))
+    stack.push_async_callback(store.close)
+    statuses = await store.run(lambda s: s.repository_statuses())
+    blocked = await store.run(lambda s: s.blocked())
+    switches = await store.run(lambda s: s.enabled_overrides())
+    hosts = HostLimits(blocked=blocked, clock=clock)
+    rules = Rules.of(config.triggers, config.pipelines, switches)
+    board = StatusBoard(statuses)
+    app = App(config, store, board, hosts, rules, log=log, clock=clock, environment=environment)
+    stack.push_async_callback(app.close)
+    return app

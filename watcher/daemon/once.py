@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from watcher.config.load import Config
-from watcher.daemon.app import App, Member, opened
+from watcher.daemon.app import App, Member, looking, opened
 from watcher.engine.poller import PollOutcome, PollResult, Purpose
 from watcher.errors import UsageError, WatcherError
 from watcher.telemetry.events import Event
@@ -102,9 +102,11 @@ def run_once(
     """Raises StateError, UsageError; what fails in one repository is part of the report."""
 
     async def work() -> PassReport:
-        async with opened(
-            config, log=log, clock=clock, environment=environment, command=command
-        ) as app:
+        if purpose is Purpose.DRY_RUN:
+            way_in = looking(config, log=log, clock=clock, environment=environment)
+        else:
+            way_in = opened(config, log=log, clock=clock, environment=environment, command=command)
+        async with way_in as app:
             chosen = selection or Selection()
             chosen.check(config)
             return await _pass(app, chosen, purpose, run_executions, progress)
