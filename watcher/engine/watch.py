@@ -58,6 +58,11 @@ class AccountWatch:
             self._plan(CATALOG, self._clock())
         self._plan_new(self.repositories.names)
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits to be polled and nothing is being polled."""
+        return self._queue.is_idle
+
     def next_due(self) -> float | None:
         return self._due[0][0] if self._due else None
 

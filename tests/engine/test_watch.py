@@ -1,0 +1,164 @@
+"""One account at work: what is due when, the catalog, and one failing repository among others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from watcher import credentials
+from watcher.core.account import Account, Catalog, CredentialSource, PollSchedule
+from watcher.core.reference import Registry
+from watcher.engine.board import StatusBoard
+from watcher.engine.poller import Poller, PollOutcome, PollResult
+from watcher.engine.repositories import RepositoryList
+from watcher.engine.rules import Rules
+from watcher.engine.watch import AccountWatch
+from watcher.registry.client import RegistryClient
+from watcher.registry.limits import HostLimits
+from watcher.store.sqlite import Store
+from watcher.store.threaded import ThreadedStore
+from watcher.telemetry.log import Log
+from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.records import Kind
+from watcher.testing.registry import FakeRegistry
+
+START = 1_800_000_000.0
+EVERY = timedelta(minutes=10)
+
+
+@dataclass
+class Work:
+    """A watch, its clock, and what it found so far."""
+
+    watch: AccountWatch
+    registry: FakeRegistry
+    outcomes: list[PollOutcome]
+    written: StringIO
+    now: list[float] = field(default_factory=lambda: [START])
+
+    async def after(self, seconds: float, polls: int) -> list[PollOutcome]:
+        """Let time pass, put what is due on the queue, and wait until it is polled."""
+        self.outcomes.clear()
+        self.now[0] += seconds
+        self.watch.enqueue_due()
+        async with asyncio.timeout(20):
+            while len(self.outcomes) < polls or not self.watch.is_idle:
+                await asyncio.sleep(0.01)
+        return sorted(self.outcomes, key=lambda outcome: outcome.repository)
+
+
+@asynccontextmanager
+async def working(tmp_path: Path, *repositories: str, catalog: bool) -> AsyncIterator[Work]:
+    async with FakeRegistry() as registry:
+        account = Account(
+            name="main",
+            registry=Registry.parse(registry.address, plain_http=True),
+            repositories=repositories,
+            poll=PollSchedule(every=EVERY),
+            catalog=Catalog() if catalog else None,
+        )
+        now, written = [START], StringIO()
+        provider = credentials.provider(
+            CredentialSource(), account.registry, clock=lambda: now[0], environment={}
+        )
+        hosts = HostLimits(clock=lambda: now[0])
+        client = RegistryClient(account, provider, hosts=hosts, clock=lambda: now[0])
+        store = ThreadedStore(lambda: Store.open(tmp_path / "state.db"))
+        board, log = StatusBoard(), Log("info", stream=written)
+        poller = Poller(
+            account, client, store, board, Rules(), log=log, clock=lambda: now[0], interval=EVERY
+        )
+        outcomes: list[PollOutcome] = []
+        watch = AccountWatch(
+            account,
+            client,
+            poller,
+            board,
+            RepositoryList(account, ()),
+            clock=lambda: now[0],
+            log=log,
+            on_outcome=outcomes.append,
+        )
+        workers = [asyncio.create_task(watch.work()) for _ in range(4)]
+        try:
+            yield Work(watch, registry, outcomes, written, now)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await client.aclose()
+            await store.close()
+
+
+async def test_first_polls_are_spread_and_each_repository_has_one_in_an_interval(
+    tmp_path: Path,
+) -> None:
+    names = [f"acme/r{number}" for number in range(40)]
+    async with working(tmp_path, *names, catalog=False) as work:
+        work.registry.seed(names, ["v1"])
+        work.watch.start()
+        early = await work.after(EVERY.total_seconds() / 4, 2)
+        late = await work.after(EVERY.total_seconds() * 3 / 4, 20)
+        polled = [outcome.repository for outcome in (*early, *late)]
+        assert len(early) <= 20
+        assert sorted(polled) == sorted(names)
+
+
+async def test_a_failing_repository_delays_no_other_and_backs_off(tmp_path: Path) -> None:
+    async with working(tmp_path, "acme/bad", "acme/good", catalog=False) as work:
+        work.registry.seed(["acme/bad", "acme/good"], ["v1"])
+        bad = Match(kind=Kind.TAGS, repository="acme/bad")
+        work.registry.fault(Fault(match=bad, action=Respond(500)))
+        work.watch.start()
+        await work.after(EVERY.total_seconds(), 2)
+        for _ in range(6):
+            await work.after(EVERY.total_seconds() * 1.1, 1)
+        assert work.registry.count(Kind.TAGS, "acme/good") == 7
+        assert work.registry.count(Kind.TAGS, "acme/bad") < 7
+
+
+async def test_a_nudge_polls_at_once(tmp_path: Path) -> None:
+    async with working(tmp_path, "acme/web", catalog=False) as work:
+        work.registry.push("acme/web", "v1")
+        work.watch.start()
+        work.watch.nudge("acme/web")
+        (outcome,) = await work.after(0, 1)
+        assert outcome.result is PollResult.BASELINE
+
+
+async def test_the_catalog_brings_repositories_and_its_failure_takes_none_away(
+    tmp_path: Path,
+) -> None:
+    async with working(tmp_path, catalog=True) as work:
+        work.registry.push("acme/web", "v1")
+        work.watch.start()
+        assert await work.after(1, 0) == []
+        assert work.watch.repositories.names == ("acme/web",)
+        (outcome,) = await work.after(EVERY.total_seconds(), 1)
+        assert outcome.repository == "acme/web"
+        work.registry.fault(Fault(match=Match(kind=Kind.CATALOG), action=Respond(500)))
+        await work.after(EVERY.total_seconds() * 1.1, 1)
+        assert "catalog_failed" in work.written.getvalue()
+        assert work.watch.repositories.names == ("acme/web",)
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+async def test_after_a_reload_only_what_is_configured_is_polled(
+    tmp_path: Path, seconds: int
+) -> None:
+    async with working(tmp_path, "acme/old", "acme/web", catalog=False) as work:
+        work.registry.seed(["acme/old", "acme/web"], ["v1"])
+        work.watch.start()
+        account = Account(
+            name="main", registry=work.watch.account.registry, repositories=("acme/web",)
+        )
+        work.watch.adopt(RepositoryList(account, ()))
+        polled = await work.after(EVERY.total_seconds() + seconds, 1)
+        assert [outcome.repository for outcome in polled] == ["acme/web"]
