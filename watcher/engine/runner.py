@@ -127,6 +127,8 @@ class EmbeddedRunner:
 
     async def close(self) -> None:
         self._closing = True
+        for active in self._active.values():
+            active.stops_after_stage = True
         self.wake()
         await self._ended.wait()
 
