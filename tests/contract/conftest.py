@@ -72,7 +72,7 @@ class Machine:
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not await condition():  # noqa: ASYNC110 - another process does it
+            while not await condition():
                 await asyncio.sleep(0.02)
 
     async def reaches(self, identifier: str, status: ExecutionStatus) -> Execution:

@@ -81,7 +81,7 @@ class JournalStage:
 
     async def _until_there(self, name: str, context: StageContext) -> None:
         try:
-            while not (self._directory / name).exists():  # noqa: ASYNC110 - another process
+            while not (self._directory / name).exists():
                 await asyncio.sleep(0.02)
         except asyncio.CancelledError:
             self._journal.write(context, "cancelled")

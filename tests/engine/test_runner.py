@@ -111,7 +111,7 @@ class Bench:
     async def until(self, look: Callable[[], Awaitable[object]], seen: object) -> None:
         """Wait for what another task brings about."""
         async with asyncio.timeout(20):
-            while await look() != seen:  # noqa: ASYNC110
+            while await look() != seen:
                 await asyncio.sleep(0.01)
 
     def crash_at(self, point: str, occurrence: int) -> None:
