@@ -332,7 +332,8 @@ async def test_an_opaque_cursor_goes_back_byte_by_byte(
 
 
 @pytest.mark.parametrize(
-    "cursor", ["a%2fb", "a+b=", "%41", "x~y", "a:b,c;d", "a%25b", "[1]", "a|b"]
+    "cursor",
+    ["a%2fb", "a+b=", "%41", "x~y", "a:b,c;d", "a%25b", "a%zz", 'a"b', "a<b", "[1]", "a|b"],
 )
 async def test_no_character_of_a_cursor_is_encoded_anew(
     registry: FakeRegistry, client: RegistryClient, cursor: str
