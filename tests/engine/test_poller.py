@@ -27,7 +27,7 @@ from watcher.registry.limits import HostLimits
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
-from watcher.testing.faults import Cut, Fault, Match, Respond
+from watcher.testing.faults import Cut, Fault, Gate, Hold, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
@@ -318,3 +318,21 @@ async def test_signatures_are_no_changes_unless_the_account_says_so(bench: Bench
     assert (await bench.poll()).changes == ()
     bench.start(include_artifacts=True)
     assert len((await bench.poll()).changes) == 1
+
+
+async def test_when_another_process_records_first_nothing_fires_twice_and_nothing_fails(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    gate = Gate()
+    held = Fault(match=Match(kind=Kind.MANIFEST), times=1, action=Hold(gate.passage))
+    bench.registry.fault(held)
+    slow = asyncio.create_task(bench.poller.poll(REPOSITORY))
+    await gate.reached()
+    bench.start()
+    await bench.poll()
+    gate.open()
+    outcome = await slow
+    assert outcome.error is None
+    assert await bench.queued() == [("release", "v2")]

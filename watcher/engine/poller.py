@@ -22,7 +22,7 @@ from watcher.core.trigger import Decision, Trigger
 from watcher.engine.board import StatusBoard
 from watcher.engine.detection import Detector, Findings
 from watcher.engine.rules import Rules
-from watcher.errors import RateLimited, TransportError, WatcherError
+from watcher.errors import RateLimited, StateChanged, TransportError, WatcherError
 from watcher.registry.client import RegistryClient
 from watcher.registry.listing import Unchanged
 from watcher.store.threaded import ThreadedStore
@@ -109,7 +109,7 @@ class Poller:
         total = self.account.timeouts.total
         try:
             async with asyncio.timeout(total.total_seconds()):
-                outcome = await self._look(status, purpose)
+                outcome = await self._look_well(status, purpose)
         except TimeoutError:
             slow = TransportError(
                 f"{self.account.registry.name}/{repository}: no complete answer within {total}",
@@ -125,6 +125,13 @@ class Poller:
         if purpose is not Purpose.DRY_RUN:
             self._note(status, outcome)
         return outcome
+
+    async def _look_well(self, status: RepositoryStatus, purpose: Purpose) -> PollOutcome:
+        """Look once more, from the listing on, when another writer came between."""
+        try:
+            return await self._look(status, purpose)
+        except StateChanged:
+            return await self._look(status, purpose)
 
     async def _look(self, status: RepositoryStatus, purpose: Purpose) -> PollOutcome:
         triggers = self._triggers(status.repository)
