@@ -326,7 +326,7 @@ async def test_when_another_process_records_first_nothing_fires_twice_and_nothin
     await bench.poll()
     bench.registry.push(REPOSITORY, "v2")
     gate = Gate()
-    held = Fault(match=Match(kind=Kind.MANIFEST), times=1, action=Hold(gate.passage))
+    held = Fault(match=Match(kind=Kind.MANIFEST), times=1, action=Hold(until=gate.passage))
     bench.registry.fault(held)
     slow = asyncio.create_task(bench.poller.poll(REPOSITORY))
     await gate.reached()
