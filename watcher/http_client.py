@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from watcher import __version__
@@ -40,6 +41,7 @@ _WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP
 _ONE_CONNECTION = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS
 )
+_TRANSPORT: Mapping[str, Any] = {"trust_env": False, "limits": _ONE_CONNECTION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Connections:
     ) -> None:
         self._settings = settings
         self._environment = environment
-        self._context: ssl.SSLContext | None = None
+        self._trust: _Trust | None = None
         self._idle: dict[str, list[httpx.AsyncHTTPTransport]] = {}
         timeouts = settings.timeouts
         read = timeouts.read.total_seconds()
@@ -102,7 +104,7 @@ class Connections:
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
         """A client with httpx's own interface, for a stage that calls one URL."""
         async with httpx.AsyncClient(
-            verify=self.ssl_context(),
+            verify=self._trusted().widened(),
             proxy=self._settings.proxy,
             trust_env=self._settings.proxy is None,
             timeout=httpx.Timeout(self.timeout["read"], connect=self.timeout["connect"]),
@@ -112,22 +114,63 @@ class Connections:
         ) as client:
             yield client
 
-    def ssl_context(self) -> ssl.SSLContext:
+    def _trusted(self) -> _Trust:
         """The one TLS context of these settings: each costs as much as importing httpx."""
-        if self._context is None:
-            self._context = ssl_context(self._settings.tls, self._environment)
-        return self._context
+        if self._trust is None:
+            self._trust = _Trust(self._settings.tls, self._environment)
+        return self._trust
 
     def _connection(self, origin: str) -> httpx.AsyncHTTPTransport:
         proxy = self.proxy_for(origin)
-        plain = origin.startswith("http://") and not (proxy or "").startswith("https://")
-        context = _no_tls() if plain else self.ssl_context()
-        return httpx.AsyncHTTPTransport(
-            verify=context,
-            trust_env=False,
-            limits=_ONE_CONNECTION,
-            proxy=httpx.Proxy(proxy, ssl_context=_tls_to_proxy(proxy, context)) if proxy else None,
+        if origin.startswith("http://") and not (proxy or "").startswith("https://"):
+            return httpx.AsyncHTTPTransport(verify=_no_tls(), proxy=proxy, **_TRANSPORT)
+        trust = self._trusted()
+        over = (
+            httpx.Proxy(proxy, ssl_context=_tls_to_proxy(proxy, trust.context)) if proxy else None
         )
+        return _TlsTransport(trust, proxy=over, **_TRANSPORT)
+
+
+class _Trust:
+    """A TLS context that trusts `ca_file` alone until that is not enough. A registry of the house
+    never pays for the system's roots, which may take longer to read than ten listings.
+    """
+
+    def __init__(self, tls: Tls, environment: Mapping[str, str]) -> None:
+        """Raises TlsError when a file can't be used."""
+        self.context = _context(tls)
+        self.is_wide = tls.insecure_skip_verify
+        self._environment = environment
+        if tls.ca_file is None:
+            self.widened()
+
+    def widened(self) -> ssl.SSLContext:
+        """The context with the system's roots (SSL_CERT_FILE and SSL_CERT_DIR in their place).
+
+        Raises TlsError when SSL_CERT_FILE or SSL_CERT_DIR can't be used.
+        """
+        if not self.is_wide:
+            _load_roots(self.context, self._environment)
+            self.is_wide = True
+        return self.context
+
+
+class _TlsTransport(httpx.AsyncHTTPTransport):
+    """Connects once more, with the system's roots, where `ca_file` does not vouch for a server."""
+
+    def __init__(self, trust: _Trust, **settings: Any) -> None:
+        super().__init__(verify=trust.context, **settings)
+        self._trust = trust
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        was_wide = self._trust.is_wide
+        try:
+            return await super().handle_async_request(request)
+        except httpx.TransportError as error:
+            if was_wide or not _is_untrusted(error):
+                raise
+        self._trust.widened()
+        return await super().handle_async_request(request)
 
 
 def proxy_from_environment(origin: str, environment: Mapping[str, str]) -> str | None:
@@ -158,18 +201,14 @@ def _is_exception(entry: str, host: str, authority: str) -> bool:
         return False
 
 
-def ssl_context(tls: Tls, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """The system's roots (SSL_CERT_FILE and SSL_CERT_DIR in their place) and `ca_file` beside them.
-
-    Raises TlsError when a file can't be used.
-    """
+def _context(tls: Tls) -> ssl.SSLContext:
+    """What an account says about TLS; without the system's roots."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        _load_roots(context, environment)
     if tls.ca_file is not None:
         with _readable("ca_file", tls.ca_file):
             context.load_verify_locations(cafile=tls.ca_file)
@@ -256,6 +295,10 @@ def _no_tls() -> ssl.SSLContext:
 
 def _tls_to_proxy(proxy: str, context: ssl.SSLContext) -> ssl.SSLContext | None:
     return context if proxy.startswith("https://") else None
+
+
+def _is_untrusted(error: Exception) -> bool:
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
