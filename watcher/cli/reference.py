@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from watcher.config.reference import reference
-from watcher.stages import STAGES
+from watcher.stages import OPTIONS
 
 if __name__ == "__main__":
-    print(reference({name: stage.options for name, stage in STAGES.items()}), end="")
+    print(reference(OPTIONS), end="")

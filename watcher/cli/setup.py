@@ -120,9 +120,9 @@ def _create(path: Path, text: str, *, force: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of the config file, for editors and checkers."""
     from watcher.config.schema import schema as config_schema
-    from watcher.stages import STAGES
+    from watcher.stages import OPTIONS
 
-    output.print_json(config_schema({name: stage.options for name, stage in STAGES.items()}))
+    output.print_json(config_schema(OPTIONS))
 
 
 @command("completion", short_help="Print the shell's completion script.")

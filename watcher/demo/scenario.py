@@ -16,7 +16,7 @@ from watcher.config.load import Config, load
 from watcher.core.pipeline import Execution, ExecutionStatus
 from watcher.daemon.once import PassReport, run_once
 from watcher.errors import WatcherError
-from watcher.stages import STAGES
+from watcher.stages import OPTIONS
 from watcher.store.sqlite import Store
 from watcher.telemetry.log import Log
 from watcher.testing.registry import FakeRegistry
@@ -92,7 +92,7 @@ def play(
     )
     config = load(
         config_file,
-        stages={name: stage.options for name, stage in STAGES.items()},
+        stages=OPTIONS,
         environment=os.environ,
     )
     yield _baseline(_pass(config, log, clock))
