@@ -27,12 +27,13 @@ from watcher.registry.limits import HostLimits
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
-from watcher.testing.faults import Cut, Fault, Gate, Hold, Match, Respond
+from watcher.testing.faults import Cut, Exchange, Fault, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
 REPOSITORY = "acme/web"
 EVERY = timedelta(seconds=60)
+SHORT = b'{"name": "acme/web", "tags": ["v1"]}'
 PIPELINE = Pipeline(name="deploy", stages=(StageSpec(name="wait", type="wait", options="1s"),))
 ON_NEW = Trigger(
     name="release",
@@ -336,3 +337,102 @@ async def test_when_another_process_records_first_nothing_fires_twice_and_nothin
     outcome = await slow
     assert outcome.error is None
     assert await bench.queued() == [("release", "v2")]
+
+
+async def test_a_failed_poll_ends_no_quarantine_and_a_full_listing_does(bench: Bench) -> None:
+    for number in range(30):
+        bench.registry.push(REPOSITORY, f"v1.{number}")
+    await bench.poll()
+    loss = Fault(match=Match(kind=Kind.TAGS), times=None, action=Respond(200, body=SHORT))
+    bench.registry.fault(loss)
+    assert (await bench.poll()).result is PollResult.QUARANTINED
+    bench.registry.clear_faults()
+    bench.registry.fault(Fault(match=Match(kind=Kind.TAGS), times=1, action=Respond(500)))
+    assert (await bench.poll()).result is PollResult.FAILED
+    assert bench.board.get("main", REPOSITORY).quarantined
+    assert (await bench.poll()).result is PollResult.UNCHANGED
+    bench.registry.fault(loss)
+    assert (await bench.poll()).result is PollResult.QUARANTINED
+
+
+async def test_an_empty_listing_is_no_baseline_by_hand_either(bench: Bench) -> None:
+    empty = Respond(200, body=b'{"name": "acme/web", "tags": null}')
+    bench.registry.fault(Fault(match=Match(kind=Kind.TAGS), times=1, action=empty))
+    assert (await bench.poll(Purpose.FAST_FORWARD)).result is PollResult.QUARANTINED
+    assert (await bench.poll()).result is PollResult.BASELINE
+    assert await bench.queued() == []
+
+
+async def test_a_fast_forward_does_not_believe_that_all_tags_went(bench: Bench) -> None:
+    await bench.poll()
+    empty = Respond(200, body=b'{"name": "acme/web", "tags": []}')
+    bench.registry.fault(Fault(match=Match(kind=Kind.TAGS), times=1, action=empty))
+    assert (await bench.poll(Purpose.FAST_FORWARD)).result is PollResult.QUARANTINED
+    assert (await bench.poll()).changes == ()
+    assert await bench.queued() == []
+
+
+@pytest.mark.parametrize("first", [Purpose.DETECT, Purpose.FAST_FORWARD])
+async def test_a_tag_that_moves_after_a_fast_forward_fires(bench: Bench, first: Purpose) -> None:
+    bench.use([ON_MOVED])
+    bench.registry.push(REPOSITORY, "stable", content="one")
+    await bench.poll(first)
+    bench.registry.push(REPOSITORY, "stable", content="two")
+    await bench.poll(Purpose.FAST_FORWARD)
+    assert await bench.queued() == []
+    bench.registry.push(REPOSITORY, "stable", content="three")
+    await bench.poll()
+    assert await bench.queued() == [("stable", "stable")]
+
+
+@pytest.mark.parametrize("tracking", [DigestTracking.AUTO, DigestTracking.ALL])
+async def test_a_backfill_waits_for_the_digests_that_it_needs(
+    bench: Bench, tracking: DigestTracking
+) -> None:
+    bench.registry.push(REPOSITORY, "v10")
+    newest = replace(ON_NEW, backfill=Backfill.NEWEST, order=Ordering(kind=OrderKind.SEMVER))
+    bench.use([newest])
+    bench.start(track_digests=tracking)
+    manifest = Match(kind=Kind.MANIFEST, reference="v10")
+    bench.registry.fault(Fault(match=manifest, times=None, action=Respond(500)))
+    assert (await bench.poll()).result is PollResult.FAILED
+    assert await bench.queued() == []
+    bench.registry.clear_faults()
+    assert (await bench.poll()).result is PollResult.BASELINE
+    assert await bench.queued() == [("release", "v10")]
+
+
+@pytest.mark.parametrize("kind", [Kind.TAGS, Kind.MANIFEST])
+async def test_a_reload_in_the_middle_of_a_poll_loses_no_trigger(bench: Bench, kind: Kind) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    renamed = replace(ON_NEW, name="renamed", pipeline="other")
+
+    class Reload:
+        async def play(self, exchange: Exchange) -> None:
+            rules = Rules.of([renamed], [replace(PIPELINE, name="other")], {})
+            bench.poller.use(rules)
+            exchange.respond(exchange.answer())
+
+    bench.registry.fault(Fault(match=Match(kind=kind), times=1, action=Reload()))
+    await bench.poll()
+    await bench.poll()
+    ((name, tag),) = await bench.queued()
+    assert (name, tag) == ("renamed" if kind is Kind.TAGS else "release", "v2")
+
+
+async def test_a_trigger_switched_off_while_the_registry_answers_does_not_fire(
+    bench: Bench,
+) -> None:
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+
+    class SwitchOff:
+        async def play(self, exchange: Exchange) -> None:
+            bench.use([ON_NEW], release=False)
+            exchange.respond(exchange.answer())
+
+    bench.registry.fault(Fault(match=Match(kind=Kind.TAGS), times=1, action=SwitchOff()))
+    outcome = await bench.poll()
+    assert [decision.verdict for decision in outcome.decisions] == [Verdict.DISABLED]
+    assert await bench.queued() == []

@@ -109,6 +109,11 @@ def wants_digest(triggers: Iterable[Trigger], tag: str) -> bool:
     return any(ChangeKind.MOVED in t.changes and matches(t.tag, tag).ok for t in triggers)
 
 
+def wants_backfill(triggers: Iterable[Trigger], tag: str) -> bool:
+    """Whether some trigger might fire for the tag at the first sight of a repository."""
+    return any(t.backfill is not Backfill.NONE and matches(t.tag, tag).ok for t in triggers)
+
+
 def baseline(
     triggers: Iterable[Trigger],
     known: KnownRepository,

@@ -62,16 +62,23 @@ class Detector:
         triggers: tuple[Trigger, ...],
         enabled: frozenset[str],
         now: datetime,
+        *,
+        decides: bool = True,
     ) -> Findings:
         """Raises RateLimited, AuthenticationFailed, CredentialError: then nothing was found. A
-        look-up that fails for one tag alone keeps that tag as it was."""
+        look-up that fails for one tag alone keeps that tag as it was; at a first sight it raises
+        where a backfill would miss the tag for ever. Unless it `decides`, the triggers only say
+        which tags to follow."""
         digests = _Digests()
+        deciders = triggers if decides else ()
         tracked = self._tracked(known.repository, triggers, tags)
         await self._look_up(known.repository, tracked, digests)
         while True:
             left_out = digests.failed.keys() - known.present.keys()
             listed = [tag for tag in tags if tag not in left_out] if left_out else tags
-            changes, decided = self._decide(known, listed, triggers, digests.found, enabled, now)
+            if not known.baselined:
+                _check_backfill(deciders, digests)
+            changes, decided = self._decide(known, listed, deciders, digests.found, enabled, now)
             missing = self._missing(decided.decisions, digests)
             if not missing:
                 break
@@ -170,6 +177,13 @@ class Detector:
                     digests.failed[tag] = answer
                 else:
                     raise answer
+
+
+def _check_backfill(triggers: Iterable[Trigger], digests: _Digests) -> None:
+    """A baseline is recorded once, so what a backfill fires must not depend on a failure."""
+    for tag, error in digests.failed.items():
+        if not isinstance(error, NotFound) and deciding.wants_backfill(triggers, tag):
+            raise error
 
 
 def _concerns_account(error: RegistryError) -> bool:

@@ -134,11 +134,11 @@ class Poller:
             return await self._look(status, purpose)
 
     async def _look(self, status: RepositoryStatus, purpose: Purpose) -> PollOutcome:
-        triggers = self._triggers(status.repository)
-        salt = self._salt(triggers)
+        salt = self._salt(self._triggers(status.repository))
         listing = await self._client.list_tags(
             status.repository, fingerprint=_comparable(status, salt)
         )
+        rules, triggers = self._rules, self._triggers(status.repository)  # a reload may have come
         if isinstance(listing, Unchanged):
             if not self._detector.tracks(triggers):
                 return self._outcome(status, PollResult.UNCHANGED, tags=status.tags)
@@ -149,33 +149,40 @@ class Poller:
             known = await self._known(status.repository)
             tags = self._countable(listing.tags)
             fingerprint = listing.fingerprint + salt
-        return await self._compare(status, known, tags, triggers, fingerprint, purpose)
+        return await self._compare(status, known, tags, rules, triggers, fingerprint, purpose)
 
     async def _compare(
         self,
         status: RepositoryStatus,
         known: KnownRepository,
         tags: Sequence[str],
+        rules: Rules,
         triggers: tuple[Trigger, ...],
         fingerprint: bytes | None,
         purpose: Purpose,
     ) -> PollOutcome:
         now = datetime.fromtimestamp(self._clock(), UTC)
         belief = diff.assess(known, tags, now=now, interval=self._interval)
-        if belief is not None and purpose is not Purpose.FAST_FORWARD:
-            if belief != known.quarantine and purpose is Purpose.DETECT:
+        if belief is not None:
+            if belief != known.quarantine and purpose is not Purpose.DRY_RUN:
                 await self._record(self._blank(status, now, fingerprint=None, quarantine=belief))
             return self._outcome(status, PollResult.QUARANTINED, tags=status.tags)
-        if purpose is Purpose.FAST_FORWARD:
-            triggers = ()
-        found = await self._detector.find(known, tags, triggers, self._rules.enabled, now)
-        record = self._assemble(status, known, tags, triggers, found, fingerprint, now)
+        found = await self._detector.find(
+            known,
+            tags,
+            triggers,
+            rules.enabled,
+            now,
+            decides=purpose is not Purpose.FAST_FORWARD,
+        )
+        record = self._assemble(status, known, tags, rules, found, fingerprint, now)
         executions: tuple[str, ...] = ()
         if purpose is not Purpose.DRY_RUN and _says_something(record, known):
             executions = await self._record(record)
             self._tell(record)
         if purpose is not Purpose.DRY_RUN:
             status.fingerprint, status.known = record.fingerprint, True
+            status.quarantined = False
         if record.baseline is not None:
             result = PollResult.BASELINE
         else:
@@ -196,15 +203,15 @@ class Poller:
         status: RepositoryStatus,
         known: KnownRepository,
         tags: Sequence[str],
-        triggers: tuple[Trigger, ...],
+        rules: Rules,
         found: Findings,
         fingerprint: bytes | None,
         now: datetime,
     ) -> PollRecord:
         executions, held = planning.plan_executions(
             found.decided,
-            triggers,
-            self._rules.pipelines,
+            rules.triggers,
+            rules.pipelines,
             account=self.account.name,
             registry=self.account.registry.name,
             repository=status.repository,
@@ -272,13 +279,13 @@ class Poller:
         status.last_check = self._clock()
         keys = {"account": status.account, "repository": status.repository}
         failed_before = status.failures > 0
-        status.quarantined = outcome.result is PollResult.QUARANTINED
         if outcome.error is not None:
             status.failures += 1
             status.last_error = str(outcome.error)
             event = Event.POLL_PARKED if outcome.result is PollResult.PARKED else Event.POLL_FAILED
             self._log.warning(event, **keys, error=str(outcome.error), hint=outcome.error.hint)
         else:
+            status.quarantined = outcome.result is PollResult.QUARANTINED
             status.failures, status.last_error = 0, None
             status.last_success = status.last_check
             status.tags = outcome.tags
@@ -286,7 +293,7 @@ class Poller:
                 self._log.info(Event.POLL_RECOVERED, **keys)
         if outcome.unreadable:
             self._log.warning(Event.TAG_UNREADABLE, **keys, tags=list(outcome.unreadable[:10]))
-        if status.quarantined:
+        if outcome.result is PollResult.QUARANTINED:
             self._log.warning(Event.LISTING_QUARANTINED, **keys, tags=outcome.tags)
         self._board.touch(status)
 
