@@ -27,7 +27,7 @@ from watcher.registry.limits import HostLimits
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
-from watcher.testing.faults import Cut, Exchange, Fault, Match, Respond
+from watcher.testing.faults import Cut, Exchange, Fault, Gate, Hold, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
