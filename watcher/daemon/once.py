@@ -7,15 +7,19 @@ new is judged by its start-up, so nothing heavy may be imported on its way.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from watcher.config.load import Config
+from watcher.core.account import Account
 from watcher.daemon.app import App, Member, looking, opened
 from watcher.engine.poller import PollOutcome, PollResult, Purpose
 from watcher.errors import UsageError, WatcherError
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
+
+_POLLS_PER_CONNECTION = 4  # a TLS handshake costs as much CPU as about three polls
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ async def _pass(
 
     async with asyncio.TaskGroup() as group:
         for member in chosen:
-            for _ in range(member.account.limits.concurrency):
+            for _ in range(_side_by_side(member.account, len(selection.names(member)))):
                 names = work[member.account.name]
                 group.create_task(_poll_all(member, names, purpose, note))
     if purpose is not Purpose.DRY_RUN:
@@ -143,6 +147,11 @@ async def _pass(
             report.failed_executions = await app.run_executions()
         await app.flush()
     return report
+
+
+def _side_by_side(account: Account, repositories: int) -> int:
+    """How many polls at once; each has a connection, and a few polls are not worth one more."""
+    return min(account.limits.concurrency, math.ceil(repositories / _POLLS_PER_CONNECTION))
 
 
 async def _poll_all(
