@@ -11,8 +11,8 @@ repository's failure (AccessDenied) or, when the credential itself is refused, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from watcher.core.account import Credential
 from watcher.errors import AuthenticationFailed
@@ -39,18 +39,20 @@ class Step(StrEnum):
     BASIC = "basic"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authorization:
+class Authorization(NamedTuple):
     """What went with a request: a password (`credential`) or a token for `scopes`.
 
     `is_fresh`: the token was made for this very request.
     """
 
-    header: str = field(repr=False)
+    header: str
     credential: Credential | None = None
-    token: str = field(default="", repr=False)
+    token: str = ""
     scopes: tuple[str, ...] = ()
     is_fresh: bool = False
+
+    def __repr__(self) -> str:
+        return f"Authorization(scopes={self.scopes})"
 
 
 class RegistryAuth:

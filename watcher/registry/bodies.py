@@ -33,12 +33,14 @@ async def read_body(response: httpx.Response, cap: int, host: str) -> bytes:
     inflate = _inflater(response.headers.get("content-encoding", ""), host)
     lenient = response.status_code >= 400
     chunks: list[bytes] = []
-    size = 0
+    size = received = 0
     async for chunk in response.aiter_raw():
+        # zlib keeps what follows the end of the compressed data: that counts too.
+        received += len(chunk)
         part = chunk if inflate is None else _inflate(inflate, chunk, cap - size + 1, host)
         size += len(part)
         chunks.append(part)
-        if size > cap:
+        if max(size, received) > cap:
             if lenient:
                 return b"".join(chunks)[:cap]
             raise ProtocolError(f"{host} sent more than {cap // 1024} KiB in one answer", host=host)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from watcher.core.account import Account
@@ -27,13 +26,13 @@ TRIES = 2
 TRANSIENT = frozenset({502, 503, 504})
 
 
-@dataclass(slots=True)
 class HostFacts:
     """What was learned about a host, for all accounts: kept as long as the process lives.
     `page_size` 0 means that it takes no `n` at all."""
 
-    page_size: int | None = None
-    refuses_head: bool = False
+    def __init__(self) -> None:
+        self.page_size: int | None = None
+        self.refuses_head = False
 
 
 class _Host:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from watcher.registry.urls import absolute, origin_of
 
-_LINK = re.compile(r'<([^>]*)>((?:[^,"]|"(?:[^"\\]|\\.)*"?)*)')
+# No `<` inside the brackets (RFC 3986), lest a line of them be searched anew from each one.
+_LINK = re.compile(r'<([^<>]*)>((?:[^,"]|"(?:[^"\\]|\\.)*"?)*)')
 _RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 _CURSOR = re.compile(r"(?:^|&)(?:last|next_page)=[^&]")
 

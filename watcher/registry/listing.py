@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from watcher.core.reference import is_repository_name, is_tag
 from watcher.errors import (
@@ -53,8 +54,7 @@ class Unchanged:
     pages: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How far a walk may go, and whose walk it is; `what` is named in errors."""
 
     host: str

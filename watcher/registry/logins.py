@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from watcher.core.account import Credential, CredentialProvider
 from watcher.core.reference import Registry
@@ -30,8 +30,7 @@ LONGEST_PAUSE = 900.0
 _ANONYMOUS_ELSEWHERE = -1
 
 
-@dataclass(slots=True)
-class _Refusal:
+class _Refusal(NamedTuple):
     """A credential that was refused, why, and until when (epoch seconds) it is not tried again."""
 
     credential: Credential
@@ -164,7 +163,7 @@ class Logins:
                 raise self.refuse(credential, error) from error
             credential = self._credential
             try:
-                token = await self._server.token(replace(request, credential=credential))
+                token = await self._server.token(request._replace(credential=credential))
             except CredentialRefused as again:
                 raise self.refuse(credential, again) from again
         self._proven, self._refusal = credential, None

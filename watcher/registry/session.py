@@ -100,12 +100,5 @@ class Session:
         header = await self._auth.elsewhere(answer)
         if header is None:
             return answer
-        there = Ask(
-            url=answer.url,
-            what=ask.what,
-            cap=ask.cap,
-            method=ask.method,
-            accept=ask.accept,
-            compressed=ask.compressed,
-        )
+        there = ask._replace(url=answer.url)
         return await self._wire.deliver(there, header, origin_of(answer.url))

@@ -8,7 +8,7 @@ password goes to the realm that was checked, and nowhere else.
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from watcher.core.account import Credential
@@ -26,8 +26,7 @@ _IDENTITY_USER = "<token>"
 _NO_POST_HERE = frozenset({404, 405})
 
 
-@dataclass(frozen=True, slots=True)
-class Realm:
+class Realm(NamedTuple):
     """Where a Bearer challenge sends its client: the token server's URL, and its `service`."""
 
     url: str
@@ -38,13 +37,12 @@ class Realm:
         return (urlsplit(self.url).hostname or "").lower()
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(NamedTuple):
     """What a token is asked for, with which credential."""
 
     realm: Realm
     scopes: tuple[str, ...]
-    credential: Credential = field(repr=False)
+    credential: Credential
 
 
 class CredentialRefused(AuthenticationFailed):

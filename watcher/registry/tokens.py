@@ -11,9 +11,8 @@ import json
 import math
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from watcher.core.oci import parse_object
 
@@ -24,16 +23,17 @@ MAXIMUM_TOKENS = 10_000
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token and the second (of the epoch) from which a new one is asked for."""
 
-    value: str = field(repr=False)
+    value: str
     refresh_at: float
 
+    def __repr__(self) -> str:
+        return f"Token(refresh_at={self.refresh_at})"
 
-@dataclass(frozen=True, slots=True)
-class TokenKey:
+
+class TokenKey(NamedTuple):
     """What a token was given for. `generation` counts the credentials of the account."""
 
     realm: str

@@ -7,8 +7,8 @@ origin only. Every failure to get an answer leaves as a TransportError or a Prot
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import httpx
 
@@ -29,8 +29,7 @@ _GZIP = (b"Accept-Encoding", b"gzip")
 _PLAIN = (b"Accept-Encoding", b"identity")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(NamedTuple):
     """One thing asked of a registry. `what` names it in errors; `cap` bounds the body in bytes."""
 
     url: str
