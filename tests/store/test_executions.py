@@ -272,3 +272,37 @@ def test_what_a_stage_says_is_kept_whatever_it_says(store: Store) -> None:
     ended = stepping.conclude(execution, 0, Done({"odd": odd}), NOW, odd)
     store.save(replace(ended, reason=odd), 0, None)
     assert stored(store, execution.id).stages[0].outputs == {"odd": odd}
+
+
+def test_a_run_that_its_caller_has_in_hand_is_never_claimed_again(store: Store) -> None:
+    due = waiting(store, run_of("1.0"), "clock")
+    store.save(due, 0, NOW)
+    assert store.claim(NOW, {due.id}, 5).executions == []
+    assert [e.id for e in store.claim(NOW, (), 5).executions] == [due.id]
+
+
+def test_a_retried_run_waits_until_its_caller_let_go_of_it(store: Store) -> None:
+    failed = conclude(store, begin(store, run_of("1.0")), Failed("no"))
+    assert store.retry(failed.id)
+    assert store.claim(NOW, {failed.id}, 5).executions == []
+    assert [e.id for e in store.claim(NOW, (), 5).executions] == [failed.id]
+
+
+def test_a_cancellation_just_before_a_stage_begins_to_wait_is_not_lost(store: Store) -> None:
+    execution = begin(store, run_of("1.0"))
+    assert store.request_cancel(execution.id)
+    conclude(store, execution, Waiting(None, stepping.FOR_PERSON, None))
+    assert store.next_wake() == 0
+    (claimed,) = store.claim(NOW, (), 5).executions
+    assert stepping.next_step(claimed, NOW) == stepping.Finish(
+        ExecutionStatus.CANCELED, "canceled on request"
+    )
+
+
+def test_what_a_canceled_run_still_starts_is_canceled_with_it(store: Store) -> None:
+    parent = begin(store, run_of("1.0"))
+    store.request_cancel(parent.id)
+    child = run_of("1.0", number=2, of=pipeline(name="other"))
+    store.submit(child, parent.id)
+    assert stored(store, child.id).status is ExecutionStatus.CANCELED
+    assert store.claim(NOW, {parent.id}, 5).executions == []

@@ -31,24 +31,18 @@ class Claimed(NamedTuple):
 def has_work(db: sqlite3.Connection, now: datetime, active: Collection[str]) -> bool:
     """Whether `claim` could find anything; only reads."""
     row = db.execute(
-        f"SELECT EXISTS (SELECT 1 FROM execution WHERE {_DUE}) "  # noqa: S608 - constants
-        f"OR EXISTS (SELECT 1 FROM execution WHERE {_QUEUED})",
-        (now.timestamp(),),
+        f"SELECT EXISTS (SELECT 1 FROM execution WHERE {_QUEUED})"  # noqa: S608 - constants
     ).fetchone()
-    return bool(row[0]) or bool(_abandoned(db, active))
+    return bool(row[0] or _due(db, now, active) or _abandoned(db, active))
 
 
 def claim(db: sqlite3.Connection, now: datetime, active: Collection[str], slots: int) -> Claimed:
     """Take executions to go on with, at most `slots`: first those that a stopped process left,
     then those whose wait is over, then queued ones as their concurrency allows. `active` are the
-    ids that the caller has in hand. They are RUNNING when this returns."""
-    taken = _abandoned(db, active)[:slots]
-    due = db.execute(
-        f"SELECT id FROM execution WHERE {_DUE} ORDER BY number LIMIT ?",  # noqa: S608
-        (now.timestamp(), max(0, slots - len(taken))),
-    )
-    taken += [row[0] for row in due.fetchall()]
-    begun, skipped = _admit(db, max(0, slots - len(taken)))
+    ids that the caller has in hand; of these none is taken, whatever became of them. They are
+    RUNNING when this returns."""
+    taken = (_abandoned(db, active) + _due(db, now, active))[:slots]
+    begun, skipped = _admit(db, active, max(0, slots - len(taken)))
     for identifier, reason in skipped.items():
         settle(db, identifier, ExecutionStatus.SKIPPED, reason, now)
     taken += begun
@@ -88,7 +82,18 @@ def _abandoned(db: sqlite3.Connection, active: Collection[str]) -> list[str]:
     return [row[0] for row in rows.fetchall() if row[0] not in active]
 
 
-def _admit(db: sqlite3.Connection, slots: int) -> tuple[list[str], dict[str, str]]:
+def _due(db: sqlite3.Connection, now: datetime, active: Collection[str]) -> list[str]:
+    """WAITING executions whose wait is over, oldest first."""
+    rows = db.execute(
+        f"SELECT id FROM execution WHERE {_DUE} ORDER BY number",  # noqa: S608 - constants
+        (now.timestamp(),),
+    )
+    return [row[0] for row in rows.fetchall() if row[0] not in active]
+
+
+def _admit(
+    db: sqlite3.Connection, active: Collection[str], slots: int
+) -> tuple[list[str], dict[str, str]]:
     """Queued executions that may begin, oldest first, and those that never will, with reasons."""
     begun: list[str] = []
     skipped: dict[str, str] = {}
@@ -98,7 +103,9 @@ def _admit(db: sqlite3.Connection, slots: int) -> tuple[list[str], dict[str, str
             f"SELECT id FROM execution WHERE {_QUEUED} AND pipeline = ? ORDER BY number",  # noqa: S608
             (pipeline,),
         )
-        waiting = [row[0] for row in rows.fetchall()]
+        waiting = [row[0] for row in rows.fetchall() if row[0] not in active]
+        if not waiting:
+            continue
         begins, never = stepping.admit(
             waiting, _under_way(db, pipeline), _concurrency(db, waiting[-1])
         )

@@ -22,7 +22,8 @@ from watcher.store.rows import clean, load_executions, seconds, stage_values, to
 
 
 def submit(db: sqlite3.Connection, new: NewExecution, parent: str | None = None) -> bool:
-    """Queue an execution; False when its key was used before, whatever became of that one."""
+    """Queue an execution; False when its key was used before, whatever became of that one. What a
+    canceled `parent` still starts is canceled with it."""
     inserted = db.execute(
         "INSERT INTO execution (id, key, trigger_name, pipeline, snapshot, status, account, "
         "repository, tag, digest, change, created, parent, parameters, source) "
@@ -54,6 +55,8 @@ def submit(db: sqlite3.Connection, new: NewExecution, parent: str | None = None)
             for index, stage in enumerate(new.pipeline.stages)
         ],
     )
+    if parent is not None and canceled(db, [parent]):
+        request_cancel(db, new.id, new.created)
     return True
 
 
@@ -269,8 +272,10 @@ def _wake_waiters(db: sqlite3.Connection, ended: str) -> None:
 def _wake_at_once_if_over(
     db: sqlite3.Connection, identifier: str, index: int, waiting_for: str | None
 ) -> None:
-    """What it waits for may have come before it began to wait."""
-    if waiting_for == stepping.FOR_PERSON:
+    """What it waits for, or its cancellation, may have come before it began to wait."""
+    if canceled(db, [identifier]):
+        over = True
+    elif waiting_for == stepping.FOR_PERSON:
         row = db.execute(
             "SELECT 1 FROM approval WHERE execution = ? AND position = ?", (identifier, index)
         ).fetchone()
