@@ -373,6 +373,24 @@ def test_a_registry_that_goes_away_is_shown_and_recovers(
     assert (row["state"], row["last_error"], row["tags"]) == ("ok", None, 2)
 
 
+def test_a_retry_after_outlives_a_daemon_that_is_killed(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    """What a host asked for can't wait for the next batch of bookkeeping."""
+    watcher = watched(tmp_path, registry)
+    daemon = watcher.start()
+    try:
+        daemon.wait_for("started")
+        registry.fault(Fault(action=Respond(429, (("Retry-After", "600"),)), times=1))
+        daemon.wait_for("poll_parked")
+        wait_until(lambda: watcher.json("status")[0]["state"] == "parked", "it is written")
+    finally:
+        daemon.kill()
+    registry.reset_log()
+    assert "parked until" in watcher.run("run", "--once").stderr
+    assert registry.requests == []
+
+
 # The log
 
 

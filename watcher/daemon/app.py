@@ -105,14 +105,16 @@ class App:
         member = self.members.get(account)
         return member.client if member is not None else None
 
-    async def run_executions(self) -> list[str]:
-        """Run what is queued to its end, or to where it waits for a person; the ids of those that
-        failed. Without anything to run nothing is loaded."""
+    async def run_executions(self) -> tuple[list[str], list[str]]:
+        """Run what is queued to its end, or to where it waits for a person; the ids of all that
+        were to run, oldest first, and of those that failed. Without any nothing is loaded."""
         if not await self.store.run(lambda store: store.any_unfinished()):
-            return []
+            return [], []
         began = datetime.fromtimestamp(self.clock(), UTC)
+        unfinished = await self.store.run(_unfinished)
         await self.runner().run(until_idle=True)
-        return await self.store.run(lambda store: store.failed_since(began))
+        failed = await self.store.run(lambda store: store.failed_since(began))
+        return list(dict.fromkeys(unfinished + failed)), failed
 
     def runner(self) -> EmbeddedRunner:
         """The runner of this state file; there is one, made at the first call."""
@@ -127,6 +129,11 @@ class App:
     def wake_runner(self) -> None:
         if self._runner is not None:
             self._runner.wake()
+
+    @property
+    def has_unflushed_blocks(self) -> bool:
+        """Whether a host or account was parked or freed since the bookkeeping was written."""
+        return self.hosts.blocked() != self._flushed_blocked
 
     async def flush(self) -> None:
         """Write the bookkeeping in one transaction; a state file that can't be written is said,
@@ -146,6 +153,11 @@ class App:
     async def close(self) -> None:
         for member in self.members.values():
             await member.client.aclose()
+
+
+def _unfinished(store: Store) -> list[str]:
+    listed = store.executions()
+    return [execution.id for execution in reversed(listed) if not execution.status.is_final]
 
 
 def client_of(

@@ -48,6 +48,7 @@ class Service:
         self._signature = app.config.loaded
         self._reloading = asyncio.Lock()
         self._jobs: set[asyncio.Task[None]] = set()
+        self._flush_now = self._job(self._flush)
 
     async def run(self) -> None:
         """Work until a signal asks to stop."""
@@ -59,7 +60,7 @@ class Service:
             runner_task = group.create_task(runner.run(), name="runner")
             for name in app.members:
                 self._start(name)
-            self._ticker.every("bookkeeping", BOOKKEEPING, self._job(self._flush))
+            self._ticker.every("bookkeeping", BOOKKEEPING, self._flush_now)
             self._ticker.every("config", CONFIG_LOOK, self._job(self._look_at_config))
             self._ticker.every("state", STATE_LOOK, self._job(self._look_at_state))
             self._ticker.start()
@@ -104,6 +105,7 @@ class Service:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        self._app.wake_runner()  # a worker may have been stopped just when its poll was recorded
         member = self._app.members.pop(name, None)
         if member is not None:
             await member.client.aclose()
@@ -117,8 +119,10 @@ class Service:
             await self._end(name)
 
     def _noticed(self, outcome: PollOutcome) -> None:
-        if outcome.executions:
-            self._app.wake_runner()
+        if outcome.executions or outcome.error is not None:
+            self._app.wake_runner()  # a poll can run out of time while what it queued is written
+        if outcome.until is not None and self._app.has_unflushed_blocks:
+            self._flush_now()  # a Retry-After has to outlive a kill, too (SPEC 5)
         self._desk.noticed(outcome)
 
     def _job(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -148,6 +152,7 @@ class Service:
                 await self._use_switches()
                 self._app.wake_runner()
         except StateError as error:
+            self._desk.look_again()
             self._app.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
 
     async def _use_switches(self) -> None:
@@ -171,18 +176,18 @@ class Service:
                 config = await asyncio.to_thread(self._load)
                 if config.state != app.config.state:
                     raise StateError("the state file can't change while running; restart for it")
+                switches = await app.store.run(lambda store: store.enabled_overrides())
             except (ConfigError, StateError) as error:
                 app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
                 return
-            await self._adopt(config)
+            await self._adopt(config, switches)
             self._signature = config.loaded
             app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))
 
-    async def _adopt(self, config: Config) -> None:
+    async def _adopt(self, config: Config, switches: Mapping[str, bool]) -> None:
         app = self._app
         before = {account.name: account for account in app.config.accounts}
         after = {account.name: account for account in config.accounts}
-        switches = await app.store.run(lambda store: store.enabled_overrides())
         app.config = config
         app.use(Rules.of(config.triggers, config.pipelines, switches))
         for name in before.keys() - after.keys():
