@@ -39,18 +39,25 @@ class RequestDesk:
         self._open: list[_Open] = []
 
     async def look(self) -> bool:
-        """Serve new requests; True when another process wrote since the last look."""
-        for answered in self._take_answers():
-            await self._finish(answered.identifier, answer(answered.outcomes))
+        """Serve new requests; True when another process wrote since the last look. Raises
+        StateError; then all of it is seen again by the next look."""
+        await self._give_answers()
         version = await self._app.store.run(lambda store: store.data_version())
         if version == self._version:
             return False
-        self._version = version
+        self._version = None
         taken = {request.identifier for request in self._open}
+        left = False
         for request in await self._app.store.run(lambda store: store.pending_requests()):
             if request.id not in taken:
-                await self._serve(request.id, request.kind, request.payload)
+                left |= not await self._serve(request.id, request.kind, request.payload)
+        if not left:
+            self._version = version
         return True
+
+    def look_again(self) -> None:
+        """What the last look saw was not carried out: the next one sees it once more."""
+        self._version = None
 
     def noticed(self, outcome: PollOutcome) -> None:
         """A poll ended; whoever asked for it is a step nearer to the answer."""
@@ -60,13 +67,20 @@ class RequestDesk:
                 request.missing.discard(place)
                 request.outcomes.append(outcome)
 
-    def _take_answers(self) -> list[_Open]:
-        ready = [request for request in self._open if not request.missing]
-        self._open = [request for request in self._open if request.missing]
-        return ready
+    async def _give_answers(self) -> None:
+        """Answer what is complete; what a reload took away is not waited for."""
+        for request in list(self._open):
+            request.missing = {place for place in request.missing if self._is_watched(place)}
+            if not request.missing:
+                await self._finish(request.identifier, answer(request.outcomes))
+                self._open.remove(request)
 
-    async def _serve(self, identifier: int, kind: str, payload: Mapping[str, Any]) -> None:
-        self._app.log.info(Event.REQUEST_SERVED, request=identifier, kind=kind, **payload)
+    def _is_watched(self, place: Place) -> bool:
+        watch = self._watches.get(place[0])
+        return watch is not None and watch.repositories.has(place[1])
+
+    async def _serve(self, identifier: int, kind: str, payload: Mapping[str, Any]) -> bool:
+        """False when it has to be served later, because a reload is under way."""
         selection = Selection(payload.get("account"), payload.get("repository"))
         try:
             selection.check(self._app.config)
@@ -78,18 +92,24 @@ class RequestDesk:
             ]
         except UsageError as error:
             await self._finish(identifier, {"error": str(error), "hint": error.hint})
-            return
+            return True
+        if not all(account in self._watches for account, _ in places):
+            return False
+        self._app.log.info(Event.REQUEST_SERVED, request=identifier, kind=kind, **payload)
         if kind == "poll":
             self._open.append(_Open(identifier, set(places)))
             for account, repository in places:
                 self._watches[account].nudge(repository)
         else:
             await self._finish(identifier, answer(await self._fast_forward(places)))
+        return True
 
     async def _fast_forward(self, places: list[Place]) -> list[PollOutcome]:
+        """One after another; a reload may take an account away meanwhile."""
         return [
-            await self._app.members[account].poller.poll(repository, Purpose.FAST_FORWARD)
+            await member.poller.poll(repository, Purpose.FAST_FORWARD)
             for account, repository in places
+            if (member := self._app.members.get(account)) is not None
         ]
 
     async def _finish(self, identifier: int, result: Mapping[str, Any]) -> None:
