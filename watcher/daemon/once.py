@@ -144,7 +144,8 @@ async def _pass(
                 group.create_task(_poll_all(member, names, purpose, note))
     if purpose is not Purpose.DRY_RUN:
         if run_executions and purpose is Purpose.DETECT:
-            report.failed_executions = await app.run_executions()
+            ran, report.failed_executions = await app.run_executions()
+            report.executions = list(dict.fromkeys(ran + report.executions))
         await app.flush()
     return report
 
