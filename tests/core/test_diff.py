@@ -180,3 +180,13 @@ def test_one_new_tag_among_50_000_is_cheap() -> None:
     (change,) = diff(repository, listed, {})
     assert time.process_time() - began < 0.5
     assert (change.kind, change.tag) == (ChangeKind.NEW, "one-more")
+
+
+def test_a_clock_that_was_set_back_does_not_prolong_a_quarantine() -> None:
+    doubted = quarantined(tags(30), [])
+    earlier = NOW - timedelta(days=30)
+    anew = assess(doubted, [], now=earlier, interval=MINUTE)
+    assert anew is not None
+    assert anew.since == earlier
+    again = known(tags(30), quarantine=anew)
+    assert assess(again, [], now=earlier + MINUTE, interval=MINUTE) is None

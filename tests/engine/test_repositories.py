@@ -66,3 +66,15 @@ def test_a_catalog_that_comes_back_is_believed_at_once() -> None:
     watched.take_catalog([])
     assert watched.take_catalog(many) is None
     assert watched.take_catalog([]) is not None
+
+
+def test_docker_hub_s_short_names_in_a_catalog_are_those_that_triggers_watch() -> None:
+    hub = Account(
+        name="main",
+        registry=Registry.parse("docker.io"),
+        repositories=("library/nginx",),
+        catalog=Catalog(skip=("library/redis",)),
+    )
+    repositories = RepositoryList(hub, [])
+    assert repositories.take_catalog(("nginx", "redis", "acme/web")) is None
+    assert repositories.names == ("library/nginx", "acme/web")

@@ -162,3 +162,13 @@ async def test_after_a_reload_only_what_is_configured_is_polled(
         work.watch.adopt(RepositoryList(account, ()))
         polled = await work.after(EVERY.total_seconds() + seconds, 1)
         assert [outcome.repository for outcome in polled] == ["acme/web"]
+
+
+async def test_a_clock_that_is_set_back_puts_no_poll_off(tmp_path: Path) -> None:
+    async with working(tmp_path, "acme/web", catalog=False) as work:
+        work.registry.push("acme/web", "v1")
+        work.watch.start()
+        await work.after(EVERY.total_seconds(), 1)
+        await work.after(-timedelta(days=1).total_seconds(), 0)
+        (outcome,) = await work.after(EVERY.total_seconds() * 1.1, 1)
+        assert outcome.result is PollResult.UNCHANGED

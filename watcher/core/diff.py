@@ -64,6 +64,7 @@ def assess(
     Doubtful is a listing with fewer than half of the tags known before (and at least 10 fewer),
     or with none where there were some. It is believed when a poll at least one `interval` after
     the first says the same of the tags known before; tags pushed meanwhile make no difference.
+    A quarantine from the future, seen by a clock that was set back since, begins anew.
     An empty listing is never a baseline, however often it comes (SPEC 1, promise 2).
     """
     there = set(listed)
@@ -79,7 +80,7 @@ def assess(
         return None
     fingerprint = _fingerprint(survivors)
     earlier = known.quarantine
-    if earlier is None or earlier.fingerprint != fingerprint:
+    if earlier is None or earlier.fingerprint != fingerprint or earlier.since > now:
         return Quarantine(since=now, fingerprint=fingerprint, listed=len(there))
     return None if now - earlier.since >= interval else earlier
 

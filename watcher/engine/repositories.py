@@ -22,6 +22,8 @@ class RepositoryList:
     ) -> None:
         """`stored` are the names known from earlier: what the catalog said the last time."""
         self.needs_catalog = account.catalog is not None
+        self._canonical = account.registry.canonical_repository
+        self._skipped = frozenset(account.catalog.skip if account.catalog else ())
         explicit = dict.fromkeys(account.repositories)
         if not account.repositories and account.catalog is None:
             explicit = dict.fromkeys(
@@ -40,8 +42,10 @@ class RepositoryList:
         return name in self._explicit or name in self._catalog
 
     def take_catalog(self, names: Iterable[str]) -> str | None:
-        """Watch what the catalog says now; the answer is a doubt in words, or None."""
-        found = dict.fromkeys(names)
+        """Watch what the catalog says now; the answer is a doubt in words, or None. A file may
+        spell Docker Hub's names as people do: `nginx` is watched once, as `library/nginx`."""
+        canonical = dict.fromkeys(self._canonical(name) for name in names)
+        found = {name: None for name in canonical if name not in self._skipped}
         lost = len(self._catalog) - len(found)
         shrunk = lost >= _SUSPICIOUS_LOSS and len(found) * 2 < len(self._catalog)
         emptied = bool(self._catalog) and not found

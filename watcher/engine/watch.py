@@ -51,6 +51,7 @@ class AccountWatch:
         self._due: list[tuple[float, str]] = []
         self._due_at: dict[str, float] = {}
         self._catalog_failures = 0
+        self._latest = clock()
 
     def start(self) -> None:
         """Spread the first polls over the interval; a stored next check in the future is kept."""
@@ -69,6 +70,9 @@ class AccountWatch:
     def enqueue_due(self) -> None:
         """Put everything that is due on the queue."""
         now = self._clock()
+        if now < self._latest:
+            self._follow_clock_back(self._latest - now)
+        self._latest = now
         while self._due and self._due[0][0] <= now:
             due, name = heapq.heappop(self._due)
             if self._due_at.get(name) == due:  # else it was planned anew or dropped meanwhile
@@ -150,6 +154,12 @@ class AccountWatch:
                 first = max(first, status.next_check)  # a backoff outlives the restart
             status.next_check = first
             self._plan(name, first)
+
+    def _follow_clock_back(self, seconds: float) -> None:
+        """A clock that is set back must not put off the polls by as much."""
+        self._due_at = {name: due - seconds for name, due in self._due_at.items()}
+        self._due = [(due, name) for name, due in self._due_at.items()]
+        heapq.heapify(self._due)
 
     def _plan(self, name: str, due: float) -> None:
         self._due_at[name] = due
