@@ -66,6 +66,10 @@ class RealRegistry:
         )  # fmt: skip
         return image.top.digest
 
+    def access_log(self) -> list[str]:
+        """One line per request so far, where `access_log` was asked for."""
+        return (self.directory / "access.log").read_text().splitlines()
+
     def delete(self, repository: str, tag: str) -> None:
         """Delete the manifest that a tag names (and with it every tag of the manifest)."""
         self._skopeo("delete", *self._flags(""), self._name(repository, tag))
@@ -112,21 +116,25 @@ def docker_registry(
     users: Mapping[str, str] | None = None,
     tls: bool = False,
     notify: str | None = None,
+    access_log: bool = False,
 ) -> Iterator[RealRegistry]:
     """Run docker-registry with its data in `directory`, until the block ends.
 
     users: names and passwords for htpasswd. tls: with a certificate for 127.0.0.1. notify: a URL
-    that gets its notifications.
+    that gets its notifications. access_log: keep a line per request.
     """
     need("docker-registry")
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     authority = Authority(directory, now=datetime.now(UTC)) if tls else None
     config = directory / "config.yml"
-    config.write_text(json.dumps(_config(directory, port, users, authority, notify)))
-    with (directory / "registry.log").open("wb") as log:
+    config.write_text(json.dumps(_config(directory, port, users, authority, notify, access_log)))
+    with (
+        (directory / "registry.log").open("wb") as log,
+        (directory / "access.log").open("wb") as requests,
+    ):
         process = subprocess.Popen(
-            ["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=log
+            ["docker-registry", "serve", str(config)], stdout=requests, stderr=log
         )
     try:
         _wait_until_open(process, port, directory / "registry.log")
@@ -180,11 +188,12 @@ def _config(
     users: Mapping[str, str] | None,
     authority: Authority | None,
     notify: str | None,
+    access_log: bool,
 ) -> dict[str, Any]:
     http: dict[str, Any] = {"addr": f"127.0.0.1:{port}", "secret": "for-tests-only"}
     config: dict[str, Any] = {
         "version": 0.1,
-        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "log": {"level": "error", "accesslog": {"disabled": not access_log}},
         "storage": {
             "filesystem": {"rootdirectory": str(directory / "data")},
             "delete": {"enabled": True},
