@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from watcher.engine.ticker import Ticker
 
@@ -49,3 +49,16 @@ async def test_stopping_twice_or_before_the_start_is_no_error() -> None:
     ticker.start()
     ticker.stop()
     ticker.stop()
+
+
+async def test_a_clock_that_is_set_back_stops_no_job() -> None:
+    back = [timedelta()]
+    ran = asyncio.Event()
+    ticker = Ticker(lambda: datetime.now(UTC) - back[0])
+    ticker.every("hourly", timedelta(hours=1), ran.set)
+    ticker.start()
+    try:
+        back[0] = timedelta(days=1)
+        await asyncio.wait_for(ran.wait(), 10)
+    finally:
+        ticker.stop()

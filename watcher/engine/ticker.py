@@ -2,11 +2,13 @@
 
 APScheduler 3 loses nudges, cancels coroutines on shutdown and drops late runs by default
 (ARCHITECTURE section 4), so its jobs here do no work, and when a job fires next is read from the
-account's own schedule. Imported by the daemon only: `--once` needs no clock.
+account's own schedule. When the clock is set back, it would rest for as long; then all is due at
+once. Imported by the daemon only: `--once` needs no clock.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,10 +36,17 @@ class NextDue(BaseTrigger):  # type: ignore[misc]
         return max(min(at, latest), now + _SHORTEST if previous is not None else now)
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Ticker:
     """Runs named jobs by APScheduler; replacing a job by its name is how a reload changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime] = _utc_now) -> None:
+        self._now = now
+        self._latest = now()
+        self._heart: asyncio.TimerHandle | None = None
         self._scheduler: Any = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -45,8 +54,11 @@ class Ticker:
 
     def start(self) -> None:
         self._scheduler.start()
+        self._beat()
 
     def stop(self) -> None:
+        if self._heart is not None:
+            self._heart.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
@@ -64,6 +76,16 @@ class Ticker:
     def remove(self, name: str) -> None:
         if self._scheduler.get_job(name) is not None:
             self._scheduler.remove_job(name)
+
+    def _beat(self) -> None:
+        """Once a second by the loop's own time, which nobody sets."""
+        now = self._now()
+        if now < self._latest:
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=now)
+        self._latest = now
+        loop = asyncio.get_running_loop()
+        self._heart = loop.call_later(_LONGEST.total_seconds(), self._beat)
 
     def _add(self, name: str, fire: Callable[[], Any], trigger: BaseTrigger) -> None:
         self._scheduler.add_job(fire, trigger, id=name, name=name, replace_existing=True)
