@@ -56,6 +56,21 @@ def test_a_second_instance_is_refused_and_names_the_first(
         assert f"process {daemon.pid} (watcher run)" in stderr
 
 
+def test_status_beside_a_daemon_knows_that_the_file_may_lag_behind(
+    bench: Bench, registry: FakeRegistry
+) -> None:
+    registry.push(REPOSITORY, "1.0")
+    bench.configure(registry.address, account="poll: {every: 1s, jitter: 0s}\nstale_after: 1s")
+    bench.run("run", "--once")
+    polled = time.monotonic()
+    with StateLock(bench.directory / "watcher.db", command="watcher run"):
+        time.sleep(max(0.0, 1.1 - (time.monotonic() - polled)))
+        (row,) = bench.json("status")
+    assert row["state"] == "ok"
+    assert row["next_check"] > row["last_check"]
+    assert bench.json("status")[0]["state"] == "stale"
+
+
 def test_poll_is_done_by_the_daemon(
     bench: Bench, registry: FakeRegistry, daemon: subprocess.Popen[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import load_config, read_store, select
+from watcher.errors import StateError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
@@ -58,12 +60,23 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     chosen, repository = select(config, selection)
     blocked = store.blocked() if store is not None else {}
+    attended = _is_attended(config)
     for account in config.accounts:
         if chosen not in (None, account.name):
             continue
         for found in watched(config, account, store):
             if repository in (None, found.repository):
-                yield _row(account, found, blocked, now)
+                yield _row(account, found, blocked, now, attended=attended)
+
+
+def _is_attended(config: Config) -> bool:
+    """Whether a daemon runs, so that the status in the file may lag behind its polls."""
+    from watcher.store.lock import holder
+
+    try:
+        return holder(config.state) is not None
+    except StateError:
+        return False  # a lock that this user may not open says nothing
 
 
 def watched(config: Config, account: Account, store: Store | None) -> list[RepositoryStatus]:
@@ -82,20 +95,28 @@ def watched(config: Config, account: Account, store: Store | None) -> list[Repos
 
 
 def _row(
-    account: Account, found: RepositoryStatus, blocked: dict[str, float], now: float
+    account: Account,
+    found: RepositoryStatus,
+    blocked: dict[str, float],
+    now: float,
+    *,
+    attended: bool,
 ) -> dict[str, Any]:
-    from watcher.core.health import repository_state
+    from watcher.core.health import BOOKKEEPING, planned_check, repository_state
     from watcher.core.schedule import interval
 
+    gap = interval(account.poll, now)
     host = account.registry.name
     until = max(blocked.get(host, 0.0), blocked.get(f"{host}/{account.name}", 0.0))
     state = repository_state(
         found,
         now=now,
-        interval=interval(account.poll, now),
+        interval=gap,
         stale_after=account.stale_after,
         blocked_until=until,
+        lag=BOOKKEEPING if attended else timedelta(0),
     )
+    due = planned_check(found, now=now, interval=gap) if attended else found.next_check
     return {
         "account": found.account,
         "repository": found.repository,
@@ -104,7 +125,7 @@ def _row(
         "last_check": output.rfc3339(found.last_check),
         "last_success": output.rfc3339(found.last_success),
         "last_error": found.last_error,
-        "next_check": output.rfc3339(found.next_check),
+        "next_check": output.rfc3339(due),
     }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 from watcher.core.poll import RepositoryState, RepositoryStatus
 
 STALE_INTERVALS = 3  # SPEC 3.1 `stale_after`
+BOOKKEEPING = timedelta(minutes=1)  # how old a daemon's status may be in its file (SPEC 5)
 
 
 def repository_state(
@@ -16,9 +18,11 @@ def repository_state(
     interval: timedelta,
     stale_after: timedelta | None = None,
     blocked_until: float | None = None,
+    lag: timedelta = timedelta(0),
 ) -> RepositoryState:
     """What a person has to know first. Times are seconds since the epoch; `blocked_until` is when
-    its host or account may be asked again. Failing says more than stale, so it goes before it."""
+    its host or account may be asked again, `lag` how old the status itself may be. Failing says
+    more than stale, so it goes before it."""
     if blocked_until is not None and blocked_until > now:
         return RepositoryState.PARKED
     if status.failures or (status.last_error and status.last_success is None):
@@ -28,6 +32,18 @@ def repository_state(
     if status.last_success is None:
         return RepositoryState.PENDING
     limit = stale_after if stale_after is not None else interval * STALE_INTERVALS
-    if now - status.last_success > limit.total_seconds():
+    if now - status.last_success > (limit + lag).total_seconds():
         return RepositoryState.STALE
     return RepositoryState.OK
+
+
+def planned_check(status: RepositoryStatus, *, now: float, interval: timedelta) -> float | None:
+    """The next check by a running daemon, in seconds since the epoch, from a status that may be
+    older than its last polls: a plan in the past was carried out meanwhile and made anew."""
+    planned = status.next_check
+    if status.last_check is not None and (planned is None or planned <= status.last_check):
+        planned = status.last_check + interval.total_seconds()
+    if planned is None or planned >= now:
+        return planned
+    gap = max(interval.total_seconds(), 1.0)
+    return planned + math.ceil((now - planned) / gap) * gap

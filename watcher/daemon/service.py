@@ -17,6 +17,7 @@ from typing import Any
 
 from watcher.config.load import Config
 from watcher.core.account import Account
+from watcher.core.health import BOOKKEEPING
 from watcher.daemon.app import App, opened
 from watcher.daemon.requests import RequestDesk
 from watcher.engine.poller import PollOutcome
@@ -27,7 +28,7 @@ from watcher.errors import ConfigError, StateError
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
-BOOKKEEPING = timedelta(minutes=1)
+FIRST_BOOKKEEPING = timedelta(seconds=5)
 CONFIG_LOOK = timedelta(seconds=5)
 STATE_LOOK = timedelta(milliseconds=500)
 
@@ -60,7 +61,9 @@ class Service:
             runner_task = group.create_task(runner.run(), name="runner")
             for name in app.members:
                 self._start(name)
-            self._ticker.every("bookkeeping", BOOKKEEPING, self._flush_now)
+            self._ticker.every(
+                "bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING
+            )
             self._ticker.every("config", CONFIG_LOOK, self._job(self._look_at_config))
             self._ticker.every("state", STATE_LOOK, self._job(self._look_at_state))
             self._ticker.start()

@@ -68,10 +68,20 @@ class Ticker:
         """Call `fire` whenever `next_due` (epoch seconds) has come."""
         self._add(name, _in_loop(fire), NextDue(next_due))
 
-    def every(self, name: str, interval: timedelta, fire: Callable[[], None]) -> None:
+    def every(
+        self,
+        name: str,
+        interval: timedelta,
+        fire: Callable[[], None],
+        *,
+        first: timedelta | None = None,
+    ) -> None:
+        """Call `fire` after each interval; the `first` time may come sooner."""
         from apscheduler.triggers.interval import IntervalTrigger
 
-        self._add(name, _in_loop(fire), IntervalTrigger(seconds=interval.total_seconds()))
+        start = datetime.now(UTC) + (interval if first is None else first)
+        trigger = IntervalTrigger(seconds=interval.total_seconds(), start_date=start)
+        self._add(name, _in_loop(fire), trigger)
 
     def remove(self, name: str) -> None:
         if self._scheduler.get_job(name) is not None:
