@@ -82,6 +82,16 @@ def test_a_failed_execution_is_exit_code_1(bench: Bench, registry: FakeRegistry)
     assert [stage["status"] for stage in run["stages"]] == ["SUCCEEDED", "FAILED"]
 
 
+def test_a_pass_names_the_runs_of_earlier_requests_that_it_carried_out(polled: Bench) -> None:
+    polled.run("trigger", "web", "--tag", "1.0")
+    (queued,) = polled.json("executions")
+    result = polled.run("run", "--once")
+    assert f"execution {queued['id']}  SUCCEEDED  deploy  acme/web:1.0" in result.stdout
+    polled.run("trigger", "web", "--tag", "1.0")
+    (run,) = polled.json("run", "--once")["executions"]
+    assert (run["tag"], run["change"], run["status"]) == ("1.0", "manual", "SUCCEEDED")
+
+
 def test_what_is_parked_is_skipped_and_named(polled: Bench, registry: FakeRegistry) -> None:
     registry.fault(
         Fault(match=Match(kind=Kind.TAGS), action=Respond(429, headers=(("Retry-After", "600"),)))

@@ -82,4 +82,8 @@ def _name_parked(report: PassReport) -> None:
 
 
 def _is_news(report: PassReport) -> bool:
-    return not report.ok or any(poll.result != "unchanged" for poll in report.polls)
+    return (
+        not report.ok
+        or bool(report.executions)
+        or any(poll.result != "unchanged" for poll in report.polls)
+    )

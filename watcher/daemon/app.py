@@ -20,6 +20,7 @@ from watcher import credentials
 from watcher.config.load import Config
 from watcher.core import schedule
 from watcher.core.account import Account
+from watcher.core.pipeline import ExecutionStatus
 from watcher.engine.board import StatusBoard
 from watcher.engine.poller import Poller
 from watcher.engine.repositories import RepositoryList
@@ -156,8 +157,9 @@ class App:
 
 
 def _unfinished(store: Store) -> list[str]:
-    listed = store.executions()
-    return [execution.id for execution in reversed(listed) if not execution.status.is_final]
+    kinds = (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
+    found = [execution for kind in kinds for execution in store.executions(None, kind)]
+    return [execution.id for execution in sorted(found, key=lambda e: (e.created, e.id))]
 
 
 def client_of(
