@@ -36,7 +36,7 @@ def check_pattern(pattern: str, *, group: str | None = None) -> None:
     the named group."""
     expression = compiled(pattern.strip())
     if group is not None and group not in expression.groupindex:
-        raise ValueError(f"the pattern {pattern!r} has no group (?P<{group}>...)")
+        raise ValueError(f"the pattern '{pattern}' has no group (?P<{group}>...)")
 
 
 @lru_cache(maxsize=1024)
@@ -49,7 +49,7 @@ def compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
-        raise ValueError(f"RE2 can't take the pattern {pattern!r}: {_reason(error)}") from error
+        raise ValueError(f"RE2 can't take the pattern '{pattern}': {_reason(error)}") from error
 
 
 def glob_pattern(glob: str) -> str:

@@ -129,7 +129,7 @@ def no_value(ordering: Ordering, tag: str) -> str:
     """Why `sort_key` is None; continues the sentence "the tag ..."."""
     value = _value(ordering, tag)
     if value is None:
-        return f"has nothing that `extract` {ordering.extract!r} finds, so it can't be ordered"
+        return f"has nothing that `extract` '{ordering.extract}' finds, so it can't be ordered"
     kind = "a number" if ordering.kind is OrderKind.NUMERIC else "a version"
     shown = "is not" if value == tag else f"has {value!r} to compare, which is not"
     return f"{shown} {kind}, so it can't be ordered ({ordering.kind.value})"
@@ -143,14 +143,14 @@ def _clauses(rule: TagRule, tag: str) -> Iterator[Match]:
     """One answer per given key, cheap ones first; a blank pattern is one that is not given."""
     yield from _plain_clauses(rule, tag)
     if rule.matches is not None and rule.matches.strip():
-        yield _verb(full_match(rule.matches, tag), "match", "matches", repr(rule.matches.strip()))
+        yield _verb(full_match(rule.matches, tag), "match", "matches", f"'{rule.matches.strip()}'")
     if rule.excludes is not None and rule.excludes.strip():
         excluded = full_match(rule.excludes, tag)
         said = "is excluded by" if excluded else "is not excluded by"
-        yield Match(not excluded, f"{said} {rule.excludes.strip()!r}")
+        yield Match(not excluded, f"{said} '{rule.excludes.strip()}'")
     if rule.glob is not None:
         ok = glob_match(rule.glob, tag)
-        yield _verb(ok, "match", "matches", f"the glob {rule.glob.strip()!r}")
+        yield _verb(ok, "match", "matches", f"the glob '{rule.glob.strip()}'")
     if rule.semver is not None:
         yield _in_range(rule.semver, tag)
 
