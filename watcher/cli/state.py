@@ -32,7 +32,7 @@ def check(invocation: Invocation) -> int:
     for problem in report.problems:
         output.say(problem)
     if report.ok:
-        rows = ", ".join(f"{count} {table}" for table, count in report.rows.items() if count)
+        rows = ", ".join(f"{table} {count}" for table, count in report.rows.items() if count)
         output.say(f"{report.path} is sound: schema {report.schema}, {rows or 'empty'}")
     return OK if report.ok else FAILED
 
