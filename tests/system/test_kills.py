@@ -72,7 +72,7 @@ class Storm:
     def settle(self) -> None:
         """Let the daemon finish what the kills left."""
         with self.watcher.running():
-            wait_until(self._is_settled, "all runs ended", within=60, every=0.3)
+            wait_until(self._is_settled, "all runs ended", within=120, every=0.3)
 
     def _is_settled(self) -> bool:
         runs = self.runs()
@@ -119,6 +119,7 @@ def config(registry: RealRegistry, marks: Path) -> dict[str, Any]:
         "pipelines": [
             {
                 "name": "deploy",
+                "concurrency": {"max": 8},  # several are under way at each kill
                 "stages": [
                     {"command": ["true"], "name": "prepare"},
                     {"command": ["/bin/sh", "-c", mark], "name": "mark"},
