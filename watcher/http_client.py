@@ -42,6 +42,13 @@ _ONE_CONNECTION = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS
 )
 _TRANSPORT: Mapping[str, Any] = {"trust_env": False, "limits": _ONE_CONNECTION}
+MAXIMUM_ORIGINS = 8
+"""To how many origins connections stay open: a registry that redirects to ever new ones must not
+use up the open files of the process."""
+_PASSING: Mapping[str, Any] = {
+    "trust_env": False,
+    "limits": httpx.Limits(max_connections=1, max_keepalive_connections=0),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +89,15 @@ class Connections:
 
     def borrow(self, origin: str) -> httpx.AsyncHTTPTransport:
         """The connection that was put back last, for it is the most likely to be alive."""
+        if origin not in self._idle and len(self._idle) < MAXIMUM_ORIGINS:
+            self._idle[origin] = []
         idle = self._idle.get(origin)
         return idle.pop() if idle else self._connection(origin)
 
     def put_back(self, origin: str, connection: httpx.AsyncHTTPTransport) -> None:
-        self._idle.setdefault(origin, []).append(connection)
+        """Keep it open, unless there are too many origins: then it closed with its answer."""
+        if origin in self._idle:
+            self._idle[origin].append(connection)
 
     def proxy_for(self, origin: str) -> str | None:
         """The proxy's URL for an origin (`https://host:port`), or None to go there directly."""
@@ -121,14 +132,24 @@ class Connections:
         return self._trust
 
     def _connection(self, origin: str) -> httpx.AsyncHTTPTransport:
-        proxy = self.proxy_for(origin)
+        try:
+            return self._new_connection(origin, self.proxy_for(origin))
+        except (ImportError, ValueError, httpx.InvalidURL):
+            # The cause is left out, for it repeats parts of a URL that may hold a password.
+            raise ProxyError(
+                f"the proxy for {origin} can't be used: its URL is wrong, or of an unknown kind",
+                temporary=False,
+            ) from None
+
+    def _new_connection(self, origin: str, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        settings = _TRANSPORT if origin in self._idle else _PASSING
         if origin.startswith("http://") and not (proxy or "").startswith("https://"):
-            return httpx.AsyncHTTPTransport(verify=_no_tls(), proxy=proxy, **_TRANSPORT)
+            return httpx.AsyncHTTPTransport(verify=_no_tls(), proxy=proxy, **settings)
         trust = self._trusted()
         over = (
             httpx.Proxy(proxy, ssl_context=_tls_to_proxy(proxy, trust.context)) if proxy else None
         )
-        return _TlsTransport(trust, proxy=over, **_TRANSPORT)
+        return _TlsTransport(trust, proxy=over, **settings)
 
 
 class _Trust:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,6 +39,7 @@ ACCEPT = ", ".join(
 not exist, or converts it to another digest."""
 
 _INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_INDEX})
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _ALGORITHMS = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
 
 
@@ -120,7 +122,7 @@ class Manifest:
 
 
 def parse_object(content: bytes) -> dict[str, Any]:
-    """A JSON object from UTF-8 bytes, in which no key stands twice.
+    """A JSON object from UTF-8 bytes, in which no key stands twice and every text is whole.
 
     Raises ValueError with a sentence.
     """
@@ -134,6 +136,8 @@ def parse_object(content: bytes) -> dict[str, Any]:
         raise ValueError("the JSON is nested too deeply") from None
     if not isinstance(document, dict):
         raise ValueError("the JSON is not an object")
+    if _HALF.search(content) and not _is_whole(document):
+        raise ValueError("the JSON holds half a character")
     return document
 
 
@@ -150,7 +154,8 @@ def _media_type(document: dict[str, Any], content_type: str) -> str:
         raise ValueError("the manifest claims to be an index and an image at once")
     if isinstance(declared, str) and declared:
         if content_type.startswith("application/vnd.") and content_type != declared:
-            raise ValueError(f"the manifest says {declared}, its Content-Type {content_type}")
+            said, told = declared[:80], content_type[:80]
+            raise ValueError(f"the manifest says {said!a}, its Content-Type {told!a}")
         return declared
     if content_type.startswith("application/vnd."):
         return content_type
@@ -190,6 +195,15 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         raise ValueError("a key stands twice in one JSON object")
     return document
+
+
+def _is_whole(document: dict[str, Any]) -> bool:
+    """Without lone surrogates, which no file and no database takes."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _refuse_constant(name: str) -> object:
