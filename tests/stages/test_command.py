@@ -27,7 +27,7 @@ async def run(options: Json, context: StageContext) -> object:
 async def eventually(holds: Callable[[], bool]) -> None:
     """Look until it holds, for ten seconds: other processes can't be waited for otherwise."""
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - no event of this process tells
+        while not holds():
             await asyncio.sleep(0.01)
 
 
@@ -161,6 +161,15 @@ async def test_a_value_is_never_read_by_the_shell(value: str, make_context: Cont
     assert as_list == Done({"exit_code": 0, "stdout": value})
     by_env = await run({"run": 'printf %s "$TEAM"', "env": {"TEAM": "${labels.team}"}}, context)
     assert by_env == as_list
+
+
+async def test_labels_can_not_lead_its_directory_upwards(
+    tmp_path: Path, make_context: ContextMaker
+) -> None:
+    context = make_context(image=FakeImage(known_labels={"dot": "."}))
+    options = {"run": "pwd", "directory": f"{tmp_path}/.${{labels.dot}}"}
+    with pytest.raises(RenderError, match="leads upwards"):
+        await run(options, context)
 
 
 def has_ended(process: int) -> bool:

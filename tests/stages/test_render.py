@@ -152,3 +152,27 @@ async def test_a_value_can_not_lead_a_path_elsewhere(
     options = {"manifests": [str(deploy)], "to": str(tmp_path / "out") + "/${labels.team}"}
     with pytest.raises(RenderError, match="can't be part of a path"):
         await RenderStage().run(options, context)
+
+
+@pytest.mark.parametrize("place", ["${labels.dot}${labels.dot}", ".${labels.dot}", "a${labels.up}"])
+async def test_labels_can_not_lead_out_of_the_directory_together(
+    place: str, deploy: Path, tmp_path: Path, make_context: ContextMaker
+) -> None:
+    image = FakeImage(known_labels={"dot": ".", "up": "/../.."})
+    options = {"manifests": [str(deploy)], "to": f"{tmp_path}/out/{place}"}
+    with pytest.raises(RenderError, match=r"leads upwards|part of a path"):
+        await RenderStage().run(options, make_context(image=image))
+    with pytest.raises(RenderError, match=r"leads upwards|part of a path"):
+        await RenderStage().run(
+            {"manifests": [f"{deploy}/{place}"], "to": str(tmp_path)}, make_context(image=image)
+        )
+
+
+@pytest.mark.parametrize("value", ["a\nb", "\x1b[2J", "a\u202eb"])
+async def test_a_path_gets_no_control_characters(
+    value: str, deploy: Path, tmp_path: Path, make_context: ContextMaker
+) -> None:
+    context = make_context(image=FakeImage(known_labels={"team": value}))
+    options = {"manifests": [str(deploy)], "to": f"{tmp_path}/${{labels.team}}"}
+    with pytest.raises(RenderError, match="can't be part of a path"):
+        await RenderStage().run(options, context)

@@ -84,7 +84,8 @@ async def _rendered(options: Json, context: StageContext) -> dict[str, Json]:
     if "env" in wanted:
         rendered["env"] = await context.rendered(wanted["env"])
     if "directory" in wanted:
-        rendered["directory"] = await context.rendered(wanted["directory"], guard=guards.for_path)
+        directory = await context.rendered(wanted["directory"], guard=guards.for_path)
+        rendered["directory"] = guards.whole_path(directory)
     return rendered
 
 

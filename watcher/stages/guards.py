@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from watcher.render.scanner import Expression
 
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9_./:@%+=,-]*")
-_PATH_SPECIAL = re.compile(r"[\0*?\[\]]")
+_PATH_SPECIAL = re.compile(r"[*?\[\]]")
 
 
 def for_shell(expression: Expression, text: str) -> None:
@@ -29,8 +29,21 @@ def for_shell(expression: Expression, text: str) -> None:
 
 def for_path(expression: Expression, text: str) -> None:
     """Raises RenderError for a value that would lead a path elsewhere."""
-    if not text or _PATH_SPECIAL.search(text) or text[:1] == "/" or ".." in text.split("/"):
+    is_plain = text.isprintable() and _PATH_SPECIAL.search(text) is None
+    if not text or not is_plain or text[:1] == "/" or ".." in text.split("/"):
         raise RenderError(
             f"`{expression}`: its value {text!r} can't be part of a path",
             hint="`| dns_label` makes a name of anything",
         )
+
+
+def whole_path(path: str) -> str:
+    """The rendered path, unless values that are harmless each made a `..` together.
+
+    Raises RenderError. The config has no `..` in its paths, for it makes them absolute and plain.
+    """
+    if ".." in path.split("/"):
+        raise RenderError(
+            f"the path {path!r} leads upwards", hint="`| dns_label` makes a name of anything"
+        )
+    return path

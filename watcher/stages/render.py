@@ -45,9 +45,10 @@ class RenderStage:
         from watcher.stages.manifest_files import render_manifests
 
         wanted = await context.rendered(options, guard=guards.for_path)
-        rendered = await render_manifests(wanted["manifests"], context)
+        directory = Path(guards.whole_path(wanted["to"]))
+        manifests = [guards.whole_path(path) for path in wanted["manifests"]]
+        rendered = await render_manifests(manifests, context)
         _check_names(rendered)
-        directory = Path(wanted["to"])
         written = await asyncio.to_thread(_write, rendered, directory, context.execution.id)
         for path in written:
             context.log.line(f"wrote {path}")
