@@ -282,3 +282,29 @@ def test_a_manifest_is_checked_without_values() -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(make_scope: ScopeMaker) -> None:
     assert load(Manifest("a.yaml", "\ufeffa: ${trigger.tag}").render(make_scope())) == {"a": "1.10"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: {{ labels.dollar }}{{ labels.brace }}",
+        "a: ${{ labels.brace }}",
+        "a: {{ labels.dollar }}{parameters.secret}",
+        "a: {{ labels.dollar }}${parameters.secret}",
+        "{% macro m() %}{{ labels.dollar }}{% endmacro %}a: {{ m() }}{{ labels.brace }}",
+    ],
+    ids=["two values", "after a dollar", "before a brace", "before an expression", "macro"],
+)
+def test_values_and_their_neighbours_never_make_an_expression(
+    text: str, make_scope: ScopeMaker
+) -> None:
+    labels = {"dollar": "$", "brace": "{parameters.secret}"}
+    with pytest.raises(RenderError, match="would make"):
+        Manifest("a.yaml.j2", text).render(make_scope(labels=labels, secret="known to us"))
+
+
+def test_dollars_and_braces_that_make_no_expression_stay(make_scope: ScopeMaker) -> None:
+    labels = {"dollar": "5 $", "brace": "{b}"}
+    text = "a: '{{ labels.dollar }} {{ labels.brace }}${trigger.tag}$'"
+    rendered = Manifest("a.yaml.j2", text).render(make_scope(labels=labels))
+    assert load(rendered) == {"a": "5 $ {b}1.10$"}

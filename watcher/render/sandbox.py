@@ -187,9 +187,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     @staticmethod
     def concat(pieces: Iterable[str]) -> str:
-        """How Jinja puts together what blocks, macros and templates write."""
-        collected, size = [], 0
+        """How Jinja puts together what blocks, macros and templates write. A `$` and the `{` of
+        its neighbour would become an expression, or undo one, that nobody wrote."""
+        collected, size, last = [], 0, ""
         for piece in pieces:
+            if last == "$" and piece.startswith(("{", "${")):
+                raise SecurityError("a `$` and its neighbour would make `${`; part them")
+            last = piece[-1:] or last
             size += len(piece)
             check_size(size)
             collected.append(piece)
