@@ -20,6 +20,7 @@ from watcher.core.account import (
     Tls,
 )
 from watcher.core.reference import Registry
+from watcher.errors import ConfigError
 
 
 def text_of(*lines: str, address: str = "quay.io") -> str:
@@ -241,3 +242,12 @@ def test_no_repr_of_a_config_shows_a_password(tmp_path: Path) -> None:
     config = load_text(tmp_path, text_of(*lines))
     assert config.accounts[0].credential.password == SECRET
     assert SECRET not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://bob:hunter2@quay.io", "bob:hunter2@quay.io", "ftp://bob:hunter2@quay.io"]
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConfigError, match="holds no user and no password") as caught:
+        account_of(tmp_path, address=address)
+    assert "hunter2" not in str(caught.value)

@@ -58,6 +58,11 @@ class Registry:
         Raises ValueError with a sentence for the user when the address can't be one.
         """
         text = address.strip()
+        if "@" in text:
+            raise ValueError(
+                "a registry's address holds no user and no password; give them by `username` and "
+                "a password source"
+            )
         scheme, separator, rest = text.partition("://")
         if not separator:
             scheme, rest = "https", text
