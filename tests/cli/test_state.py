@@ -84,3 +84,9 @@ def test_a_damaged_file_is_told_in_a_line_and_left_alone(
     stderr = bench.run(*words, code=1).stderr
     assert "watcher.db" in stderr
     assert state.read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [("backup", "copy"), ("export", "copy")])
+def test_a_copy_of_the_state_is_closed_to_others(polled: Bench, words: tuple[str, ...]) -> None:
+    polled.run("state", *words)
+    assert (polled.directory / "copy").stat().st_mode & 0o007 == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def export(invocation: Invocation, target: Path | None) -> None:
         output.print_json(document)
         return
     try:
-        with target.open("x", encoding="utf-8") as file:
+        with open(target, "x", encoding="utf-8", opener=_private) as file:
             json.dump(document, file)
     except FileExistsError as error:
         raise UsageError(f"{target} is there already", hint="name another file") from error
@@ -92,6 +93,11 @@ def import_(invocation: Invocation, source: Path) -> None:
     rows = maintenance.import_state(data, config.state)
     shape = {"file": str(config.state), "rows": rows}
     _tell(invocation, shape, f"{config.state} is made from {source}")
+
+
+def _private(path: str, flags: int) -> int:
+    """With the mode of the state file itself."""
+    return os.open(path, flags, 0o640)
 
 
 def _existing(invocation: Invocation) -> Path:
