@@ -8,21 +8,18 @@ is kept and its query taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from watcher.registry.urls import absolute, origin_of
 
-# No `<` inside the brackets (RFC 3986), lest a line of them be searched anew from each one.
-_LINK = re.compile(r'<([^<>]*)>((?:[^,"]|"(?:[^"\\]|\\.)*"?)*)')
+_PARAMETERS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)*')
 _RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 _CURSOR = re.compile(r"(?:^|&)(?:last|next_page)=[^&]")
 
 
 def next_link(lines: Sequence[str]) -> str | None:
     """The target with relation `next`; a sole link that names no relation is taken for it."""
-    links = [
-        (found[1].strip(), _relations(found[2])) for line in lines for found in _LINK.finditer(line)
-    ]
+    links = [link for line in lines for link in _links(line)]
     for target, relations in links:
         if "next" in relations:
             return target
@@ -45,6 +42,16 @@ def next_url(link: str, page: str) -> str:
     if _CURSOR.search(query) is None:
         raise ValueError("its link to the next page has another path and no cursor")
     return f"{own_path}?{query}"
+
+
+def _links(line: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """Target and relations of each link, in time that grows with the line and no faster."""
+    start = line.find("<")
+    while start >= 0 and (end := line.find(">", start)) >= 0:
+        parameters = _PARAMETERS.match(line, end + 1)
+        after = parameters.end() if parameters else end + 1
+        yield line[start + 1 : end].strip(), _relations(line[end + 1 : after])
+        start = line.find("<", after)
 
 
 def _relations(parameters: str) -> frozenset[str]:
