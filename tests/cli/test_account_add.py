@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Bench
+from watcher.cli.account import replace_file
+from watcher.errors import UsageError
 
 BEFORE = """\
 # our registries
@@ -95,6 +97,13 @@ def test_a_file_with_a_password_is_closed_to_others(bench: Bench, config: Path) 
     config.chmod(0o644)
     bench.run("account", "add", "q", "--address", "quay.io", "--username", "u", typed="x\n")
     assert stat.S_IMODE(config.stat().st_mode) == 0o640
+
+
+def test_a_file_that_can_not_be_replaced_leaves_no_password_behind(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml" / "in the way").mkdir(parents=True)
+    with pytest.raises(UsageError, match="can't be written"):
+        replace_file(tmp_path / "config.yaml", "password: hunter2", secret=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_a_file_without_a_new_password_keeps_its_mode(bench: Bench, config: Path) -> None:

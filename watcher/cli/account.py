@@ -145,19 +145,20 @@ def _add(path: Path, item: dict[str, Any], invocation: Invocation) -> None:
         after = append(before or "", "accounts", item)
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
-    _replace(path, after, secret="password" in item)
+    replace_file(path, after, secret="password" in item)
     try:
         load_config(invocation)
     except ConfigError:
         if before is None:
             path.unlink()
         else:
-            _replace(path, before, secret=False)
+            replace_file(path, before, secret=False)
         raise
 
 
-def _replace(path: Path, text: str, *, secret: bool) -> None:
+def replace_file(path: Path, text: str, *, secret: bool) -> None:
     """Put a whole new file in the old one's place, with its owner and mode."""
+    file = None
     try:
         old = path.stat() if path.exists() else None
         with tempfile.NamedTemporaryFile(
@@ -172,4 +173,6 @@ def _replace(path: Path, text: str, *, secret: bool) -> None:
             os.fsync(file.fileno())
         os.replace(file.name, path)
     except OSError as error:
+        if file is not None:
+            Path(file.name).unlink(missing_ok=True)  # it may hold the password
         raise UsageError(f"{path} can't be written: {error.strerror}") from error
