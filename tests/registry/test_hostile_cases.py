@@ -704,13 +704,14 @@ async def test_the_message_of_a_stranger_is_cleaned_and_cut(
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("key", ["message", "code"])
 async def test_a_password_that_the_registry_repeats_is_not_in_the_error(
-    registry: FakeRegistry,
+    registry: FakeRegistry, key: str
 ) -> None:
     """message-with-the-secret"""
     registry.auth = BasicAuth(users=USERS)
     message = f"no such thing for acme:{ACME.password}"
-    content = json.dumps({"errors": [{"code": "DENIED", "message": message}]}).encode()
+    content = json.dumps({"errors": [{"code": "DENIED", key: message}]}).encode()
     refusal = Respond(403, JSON, content)
     registry.fault(Fault(action=refusal, match=Match(authorized=True)))
     async with connect(registry, Passwords(ACME)) as client:

@@ -42,8 +42,9 @@ def spec_error(body: bytes, secrets: Sequence[str] = ()) -> SpecError:
         document = parse_json(body)
         first = document["errors"][0]
         message = _blot(str(first.get("message", "")), secrets)
-        return SpecError(clean(str(first.get("code", "")), 64), clean(message))
-    except (ValueError, LookupError, TypeError, AttributeError):
+        code = _blot(str(first.get("code", "")), secrets)
+        return SpecError(clean(code, 64), clean(message))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return SpecError()
 
 
