@@ -178,6 +178,7 @@ async def test_what_may_pass_is_tried_again(
         ("999999999999", timedelta(hours=24)),
         ("soon", None),
         ("-5", None),
+        ("Sun, 01 Mar 2026 12:05:00 +99999999999999999", None),
     ],
 )
 async def test_the_wish_for_patience_is_handed_on(

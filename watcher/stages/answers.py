@@ -60,7 +60,7 @@ class Answer:
             return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         wait = moment.replace(tzinfo=moment.tzinfo or UTC) - now
         return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)
