@@ -421,6 +421,17 @@ async def test_a_reload_in_the_middle_of_a_poll_loses_no_trigger(bench: Bench, k
     assert (name, tag) == ("renamed" if kind is Kind.TAGS else "release", "v2")
 
 
+async def test_a_switch_holds_from_the_moment_it_is_in_the_state_file(bench: Bench) -> None:
+    await bench.poll()
+    await bench.store.run(lambda store: store.set_enabled(ON_NEW.name, False))
+    bench.registry.push(REPOSITORY, "v2")
+    assert [d.verdict for d in (await bench.poll()).decisions] == [Verdict.DISABLED]
+    await bench.store.run(lambda store: store.set_enabled(ON_NEW.name, True))
+    bench.registry.push(REPOSITORY, "v3")
+    await bench.poll()
+    assert await bench.queued() == [(ON_NEW.name, "v3")]
+
+
 async def test_a_trigger_switched_off_while_the_registry_answers_does_not_fire(
     bench: Bench,
 ) -> None:

@@ -112,7 +112,8 @@ class Poller:
                 outcome = await self._look_well(status, purpose)
         except TimeoutError:
             slow = TransportError(
-                f"{self.account.registry.name}/{repository}: no complete answer within {total}",
+                f"{self.account.registry.name}/{repository}: no complete answer "
+                f"within {total.total_seconds():g} s",
                 hint="raise `timeouts.total` of the account, or look at the registry's load",
             )
             outcome = self._failure(status, slow)
@@ -142,11 +143,11 @@ class Poller:
         if isinstance(listing, Unchanged):
             if not self._detector.tracks(triggers):
                 return self._outcome(status, PollResult.UNCHANGED, tags=status.tags)
-            known = await self._known(status.repository)
+            known, rules = await self._known(status.repository, rules)
             tags: Sequence[str] = tuple(known.present)
             fingerprint = status.fingerprint
         else:
-            known = await self._known(status.repository)
+            known, rules = await self._known(status.repository, rules)
             tags = self._countable(listing.tags)
             fingerprint = listing.fingerprint + salt
         return await self._compare(status, known, tags, rules, triggers, fingerprint, purpose)
@@ -237,8 +238,13 @@ class Poller:
             **values,  # type: ignore[arg-type]
         )
 
-    async def _known(self, repository: str) -> KnownRepository:
-        return await self._store.run(lambda store: store.known(self.account.name, repository))
+    async def _known(self, repository: str, rules: Rules) -> tuple[KnownRepository, Rules]:
+        """What is stored of the repository, and the rules with the switches as they are now: who
+        has switched a trigger off must not see it fire."""
+        known, switches = await self._store.run(
+            lambda store: (store.known(self.account.name, repository), store.enabled_overrides())
+        )
+        return known, rules.switched(switches)
 
     async def _record(self, record: PollRecord) -> tuple[str, ...]:
         return await self._store.run(lambda store: store.record_poll(record))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from watcher.core import trigger as triggers_module
 from watcher.core.pipeline import Pipeline
@@ -29,6 +29,12 @@ class Rules:
             pipelines={pipeline.name: pipeline for pipeline in pipelines},
             enabled=frozenset(t.name for t in listed if switches.get(t.name, t.enabled)),
         )
+
+    def switched(self, switches: Mapping[str, bool]) -> Rules:
+        """The same rules under these run-time switches; a trigger without one stays as it is."""
+        names = (trigger.name for trigger in self.triggers)
+        enabled = frozenset(n for n in names if switches.get(n, n in self.enabled))
+        return self if enabled == self.enabled else replace(self, enabled=enabled)
 
     def applying_to(self, account: str, repository: str) -> tuple[Trigger, ...]:
         return tuple(t for t in self.triggers if triggers_module.applies(t, account, repository))
