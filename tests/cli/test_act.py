@@ -92,6 +92,15 @@ def test_a_pass_names_the_runs_of_earlier_requests_that_it_carried_out(polled: B
     assert (run["tag"], run["change"], run["status"]) == ("1.0", "manual", "SUCCEEDED")
 
 
+def test_a_skipped_stage_is_no_error_of_its_run(bench: Bench, registry: FakeRegistry) -> None:
+    registry.push(REPOSITORY, "1.0")
+    bench.configure(registry.address, stages="- {wait: 1s, if: false}")
+    bench.run("run", "--once")
+    shown = bench.run("trigger", "web", "--tag", "1.0", "--wait").stdout
+    assert shown.rstrip().endswith("SUCCEEDED  deploy  acme/web:1.0")
+    assert "`if` is false" not in bench.run("executions").stdout
+
+
 def test_what_is_parked_is_skipped_and_named(polled: Bench, registry: FakeRegistry) -> None:
     registry.fault(
         Fault(match=Match(kind=Kind.TAGS), action=Respond(429, headers=(("Retry-After", "600"),)))

@@ -163,7 +163,7 @@ def approved(by: str, *, yes: bool) -> Approval:
         pytest.param(
             replace(running(), started=NOW - timedelta(hours=1)),
             stepping.Finish(
-                ExecutionStatus.FAILED, "the run took longer than its time-out of 1:00:00"
+                ExecutionStatus.FAILED, "the run took longer than its time-out of 3600 s"
             ),
             id="the run's time is over",
         ),

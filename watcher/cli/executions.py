@@ -151,7 +151,8 @@ def _took(started: datetime | None, finished: datetime | None, now: datetime) ->
 
 
 def _first_error(execution: Execution) -> str | None:
-    return next((stage.error for stage in execution.stages if stage.error), execution.reason)
+    wrong = (s.error for s in execution.stages if s.error and s.status != "SKIPPED")
+    return next(wrong, execution.reason)
 
 
 @command("cancel", short_help="Cancel a run.")

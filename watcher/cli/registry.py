@@ -39,7 +39,8 @@ async def all_tags(client: RegistryClient, account: Account, repository: str) ->
             listing = await client.list_tags(repository)
     except TimeoutError as error:
         raise TransportError(
-            f"{account.registry.name}/{repository}: no complete answer within {total}"
+            f"{account.registry.name}/{repository}: no complete answer "
+            f"within {total.total_seconds():g} s"
         ) from error
     assert isinstance(listing, Listing)  # no fingerprint was given to compare with
     return listing.tags

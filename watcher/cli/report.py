@@ -73,7 +73,8 @@ def print_report(report: PassReport, config: Config, *, dry_run: bool) -> None:
 
 def print_execution(execution: Execution) -> None:
     image = f"{execution.repository}:{execution.tag}" if execution.repository else ""
-    failed = next((f" ({s.name}: {s.error})" for s in execution.stages if s.error), "")
+    wrong = (s for s in execution.stages if s.error and s.status != "SKIPPED")
+    failed = next((f" ({s.name}: {s.error})" for s in wrong), "")
     output.say(
         f"execution {execution.id}  {execution.status.value}  "
         f"{execution.pipeline.name}  {image}{failed}"

@@ -235,7 +235,7 @@ def run_deadline(execution: Execution) -> datetime | None:
 
 def timed_out(limit: timedelta, what: str) -> str:
     """The reason in words."""
-    return f"{what} took longer than its time-out of {limit}"
+    return f"{what} took longer than its time-out of {limit.total_seconds():g} s"
 
 
 def admit(
