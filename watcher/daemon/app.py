@@ -158,8 +158,8 @@ class App:
 
 def _unfinished(store: Store) -> list[str]:
     kinds = (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
-    found = [execution for kind in kinds for execution in store.executions(None, kind)]
-    return [execution.id for execution in sorted(found, key=lambda e: (e.created, e.id))]
+    found = [run for kind in kinds for run in reversed(store.executions(None, kind))]
+    return [run.id for run in sorted(found, key=lambda run: run.created)]
 
 
 def client_of(
