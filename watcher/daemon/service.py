@@ -61,9 +61,7 @@ class Service:
             runner_task = group.create_task(runner.run(), name="runner")
             for name in app.members:
                 self._start(name)
-            self._ticker.every(
-                "bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING
-            )
+            self._ticker.every("bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING)
             self._ticker.every("config", CONFIG_LOOK, self._job(self._look_at_config))
             self._ticker.every("state", STATE_LOOK, self._job(self._look_at_state))
             self._ticker.start()
