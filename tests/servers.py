@@ -8,6 +8,7 @@ the programs are missing the test is skipped, and says what to install.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -34,10 +35,14 @@ STOPS_WITHIN = 10.0
 
 
 def need(*programs: str) -> None:
-    """Skip the test, with the reason, where one of these programs is not installed."""
+    """Skip the test, with the reason, where one of these programs is not installed; where
+    WATCHER_TESTS_REQUIRE_REGISTRY is set, as .ci/run does, that is a failure."""
     for program in programs:
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (apt-get install {PACKAGES[program]})")
+            reason = f"{program} is not installed (apt-get install {PACKAGES[program]})"
+            if os.environ.get("WATCHER_TESTS_REQUIRE_REGISTRY"):
+                pytest.fail(reason)
+            pytest.skip(reason)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,6 +99,16 @@ async def test_it_can_not_speak_to_the_service_manager_for_us(
     assert outcome == Done({"exit_code": 0, "stdout": "kept"})
 
 
+async def test_it_does_not_see_the_variables_that_hold_passwords(
+    make_context: ContextMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUAY_TOKEN", "secret")
+    context = make_context(secret_variables=frozenset({"QUAY_TOKEN"}))
+    assert await run("echo ${#QUAY_TOKEN}".replace("${", "$${"), context) == Done(
+        {"exit_code": 0, "stdout": "0"}
+    )
+
+
 async def test_the_end_of_a_long_output_is_kept(make_context: ContextMaker) -> None:
     context = make_context()
     program = "import sys\nfor n in range(40000): print(n)\nprint('\u00fc' * 10, file=sys.stderr)"

@@ -233,3 +233,15 @@ def test_activity_can_be_narrowed(store: Store) -> None:
     assert [line["tag"] for line in store.activity(limit=2)] == ["1.2", "1.1"]
     assert len(store.activity(limit=None, account=ACCOUNT, repository=REPOSITORY)) == 3
     assert store.activity(account="quay") == []
+
+
+def test_bookkeeping_brings_no_fingerprint_from_before_a_recorded_poll(store: Store) -> None:
+    store.record_poll(baseline("1.0"))
+    (stale,) = store.repository_statuses()
+    store.record_poll(replace(fired("1.1"), fingerprint=b"second"))
+    store.flush([stale], {})
+    (status,) = store.repository_statuses()
+    assert status.fingerprint == b"second"
+    status.fingerprint = b"third"
+    store.flush([status], {})
+    assert store.repository_statuses()[0].fingerprint == b"third"

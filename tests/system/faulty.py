@@ -47,6 +47,7 @@ class World:
     store: ThreadedStore
     rules: Rules
     client: RegistryClient
+    secret_variables: frozenset[str] = frozenset()
 
     def client_named(self, account: str) -> RegistryClient | None:
         return self.client

@@ -17,7 +17,10 @@ from watcher.errors import UsageError
 
 @group("state", short_help="Check, back up, export, import the state file.")
 def state() -> None:
-    """The state file: what was seen, what was decided, what runs. No secret is in it."""
+    """The state file: what was seen, what was decided, what runs.
+
+    No credential is in it; what a pipeline's stages say and print is.
+    """
 
 
 @state.command("check", short_help="Look for damage.")

@@ -55,7 +55,8 @@ class RepositoryState(StrEnum):
 @dataclass(slots=True, kw_only=True)
 class RepositoryStatus:
     """Bookkeeping of one repository, kept in memory and flushed in batches (SPEC 5).
-    Times are seconds since the epoch, for 10 000 of these are held at once."""
+    Times are seconds since the epoch, for 10 000 of these are held at once. `fingerprint` is of a
+    listing that says what is stored at this `generation`, and is worth nothing at another."""
 
     account: str
     repository: str
@@ -68,3 +69,4 @@ class RepositoryStatus:
     quarantined: bool = False
     fingerprint: bytes | None = None
     known: bool = False
+    generation: int = 0

@@ -102,6 +102,12 @@ class App:
         for member in self.members.values():
             member.poller.use(rules)
 
+    @property
+    def secret_variables(self) -> frozenset[str]:
+        """Variables of the environment that hold passwords of accounts."""
+        names = (account.credential.password_env for account in self.config.accounts)
+        return frozenset(name for name in names if name is not None)
+
     def client_named(self, account: str) -> RegistryClient | None:
         member = self.members.get(account)
         return member.client if member is not None else None

@@ -38,6 +38,9 @@ class World(Clients, Protocol):
     @property
     def rules(self) -> Rules: ...
 
+    @property
+    def secret_variables(self) -> frozenset[str]: ...
+
 
 def contexts(world: World) -> Callable[[Execution, int, StageLog], StageContext]:
     """Makes what stages are given. The facts of a run are kept while it is under way, so that
@@ -63,6 +66,7 @@ def contexts(world: World) -> Callable[[Execution, int, StageLog], StageContext]
             now=utc_now,
             sleep=asyncio.sleep,
             resumed=stage.resumed,
+            secret_variables=world.secret_variables,
         )
 
     return context

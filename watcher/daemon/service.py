@@ -18,7 +18,7 @@ from typing import Any
 from watcher.config.load import Config
 from watcher.core.account import Account
 from watcher.core.health import BOOKKEEPING
-from watcher.daemon.app import App, opened
+from watcher.daemon.app import App, Member, opened
 from watcher.daemon.requests import RequestDesk
 from watcher.engine.poller import PollOutcome
 from watcher.engine.rules import Rules
@@ -99,7 +99,9 @@ class Service:
         ]
         self._ticker.when_due(f"account {name}", watch.next_due, watch.enqueue_due)
 
-    async def _end(self, name: str) -> None:
+    async def _end(self, name: str, successor: Member | None = None) -> None:
+        """Stop an account's work. A successor takes its place before its client closes, so that
+        no run under way misses the account."""
         self._ticker.remove(f"account {name}")
         self._watches.pop(name, None)
         workers = self._workers.pop(name, [])
@@ -108,6 +110,8 @@ class Service:
         await asyncio.gather(*workers, return_exceptions=True)
         self._app.wake_runner()  # a worker may have been stopped just when its poll was recorded
         member = self._app.members.pop(name, None)
+        if successor is not None:
+            self._app.members[name] = successor
         if member is not None:
             await member.client.aclose()
 
@@ -203,8 +207,7 @@ class Service:
             member.repositories = app.repositories(account)
             self._watches[account.name].adopt(member.repositories)
             return
-        await self._end(account.name)
-        app.members[account.name] = app.member(account)
+        await self._end(account.name, successor=app.member(account))
         self._start(account.name)
 
     def _handle_signals(self) -> None:

@@ -257,8 +257,16 @@ class Dispatcher:
         return Retry(stepping.timed_out(begun.pipeline.stages[index].timeout, "the stage"))
 
     def _tell(self, saved: Execution, index: int | None) -> None:
-        if index is not None and saved.stages[index].finished is not None:
-            stage = saved.stages[index]
+        stage = saved.stages[index] if index is not None else None
+        if stage is not None and stage.waiting_for == stepping.FOR_RETRY:
+            self._log.warning(
+                Event.STAGE_RETRIED,
+                **_keys(saved),
+                stage=stage.name,
+                attempt=stage.attempts,
+                error=stage.error,
+            )
+        if stage is not None and stage.finished is not None:
             self._log.info(
                 Event.STAGE_FINISHED,
                 **_keys(saved),

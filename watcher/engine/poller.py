@@ -178,12 +178,8 @@ class Poller:
         )
         record = self._assemble(status, known, tags, rules, found, fingerprint, now)
         executions: tuple[str, ...] = ()
-        if purpose is not Purpose.DRY_RUN and _says_something(record, known):
-            executions = await self._record(record)
-            self._tell(record)
         if purpose is not Purpose.DRY_RUN:
-            status.fingerprint, status.known = record.fingerprint, True
-            status.quarantined = False
+            executions = await self._write(record, known, status)
         if record.baseline is not None:
             result = PollResult.BASELINE
         else:
@@ -198,6 +194,22 @@ class Poller:
             unreadable=found.unreadable,
             error=found.error,
         )
+
+    async def _write(
+        self, record: PollRecord, known: KnownRepository, status: RepositoryStatus
+    ) -> tuple[str, ...]:
+        """Record what there is to record, and remember which listing is now the stored one. A
+        poll that was overtaken by another writer's knows nothing of that."""
+        executions: tuple[str, ...] = ()
+        generation = known.generation
+        if _says_something(record, known):
+            executions = await self._record(record)
+            self._tell(record)
+            generation += 1
+        if generation >= status.generation:
+            status.generation, status.fingerprint = generation, record.fingerprint
+            status.known, status.quarantined = True, False
+        return executions
 
     def _assemble(
         self,

@@ -28,7 +28,7 @@ from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
 SLOTS = 16
-GRACE = timedelta(seconds=18)  # so that all is over within the 20 s of SPEC 8
+GRACE = timedelta(seconds=15)  # so that all is over within the 20 s of SPEC 8
 WATCH_SECONDS = 0.5
 LOG_SECONDS = 2.0
 

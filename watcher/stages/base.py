@@ -107,6 +107,7 @@ class StageContext:
 
     `outputs` holds what earlier stages gave, by stage name. `attempt` counts from 1. `resumed` is
     the state of the stage's own earlier Waiting, None at its first run. `now` gives aware UTC.
+    `secret_variables` name variables of the environment that hold passwords: no child sees them.
     """
 
     execution: Execution
@@ -121,6 +122,7 @@ class StageContext:
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
     resumed: Json = None
+    secret_variables: frozenset[str] = frozenset()
 
     @property
     def idempotency_key(self) -> str:

@@ -94,7 +94,8 @@ def _arguments(run: Json) -> list[str]:
 
 
 def _environment(given: Mapping[str, Json], context: StageContext) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _ONLY_OURS}
+    hidden = _ONLY_OURS | context.secret_variables
+    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
     own = {name: _word(value) for name, value in given.items()}
     return {**inherited, **own, **variables(context)}
 

@@ -24,7 +24,7 @@ from watcher.store import events, executions
 
 _STATUS_COLUMNS = (
     "account, name, tags, last_check, last_success, last_error, next_check, failures, "
-    "quarantine_since IS NOT NULL, fingerprint, baselined IS NOT NULL"
+    "quarantine_since IS NOT NULL, fingerprint, baselined IS NOT NULL, generation"
 )
 
 
@@ -109,6 +109,7 @@ def statuses(db: sqlite3.Connection, account: str | None) -> list[RepositoryStat
             quarantined=bool(row[8]),
             fingerprint=row[9],
             known=bool(row[10]),
+            generation=row[11],
         )
         for row in rows
     ]
@@ -119,14 +120,16 @@ def flush(
     statuses: Iterable[RepositoryStatus],
     blocked: Mapping[str, float],
 ) -> None:
-    """Write bookkeeping; `blocked` is the whole truth about hosts and accounts, by name."""
+    """Write bookkeeping; `blocked` is the whole truth about hosts and accounts, by name. A
+    fingerprint is kept out when a poll was recorded since it was taken."""
     db.executemany(
         "INSERT INTO repository (account, name, tags, last_check, last_success, last_error, "
         "next_check, failures, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (account, name) DO UPDATE SET tags = excluded.tags, "
         "last_check = excluded.last_check, last_success = excluded.last_success, "
         "last_error = excluded.last_error, next_check = excluded.next_check, "
-        "failures = excluded.failures, fingerprint = excluded.fingerprint",
+        "failures = excluded.failures, "
+        "fingerprint = CASE WHEN generation = ?10 THEN excluded.fingerprint ELSE fingerprint END",
         (
             (
                 status.account,
@@ -138,6 +141,7 @@ def flush(
                 status.next_check,
                 status.failures,
                 status.fingerprint,
+                status.generation,
             )
             for status in statuses
         ),

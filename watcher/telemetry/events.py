@@ -30,6 +30,7 @@ class Event(StrEnum):
     EXECUTION_STARTED = "execution_started"
     EXECUTION_FINISHED = "execution_finished"
     STAGE_STARTED = "stage_started"
+    STAGE_RETRIED = "stage_retried"
     STAGE_FINISHED = "stage_finished"
     REQUEST_SERVED = "request_served"
     STATE_FAILED = "state_failed"
