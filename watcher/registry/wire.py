@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from functools import lru_cache
 from typing import NamedTuple
 
 import httpx
@@ -117,15 +116,18 @@ class Wire:
     def _request(
         self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes
     ) -> httpx.Request:
-        # httpx would escape a cursor anew, and reads each URL character by character. So it gets
-        # the origin alone, and the registry the rest byte by byte.
-        return httpx.Request(
+        request = httpx.Request(
             method,
-            _parsed(origin_of(url)),
+            url,
             headers=headers,
             content=content or None,
-            extensions={"timeout": self._connections.timeout, "target": target_of(url)},
+            extensions={"timeout": self._connections.timeout},
         )
+        target = target_of(url)
+        if request.url.raw_path != target:
+            # httpx would escape a cursor anew; the registry gets it back byte by byte.
+            request.extensions["target"] = target
+        return request
 
     async def _follow(self, ask: Ask, authorization: str | None, home: str) -> Answer:
         url = ask.url
@@ -159,9 +161,3 @@ class Wire:
 
     def _lost(self, ask: Ask, where: str) -> ProtocolError:
         return ProtocolError(f"{self.host} redirects {ask.what} {where}", host=self.host)
-
-
-@lru_cache(maxsize=64)
-def _parsed(origin: str) -> httpx.URL:
-    """Raises httpx.InvalidURL."""
-    return httpx.URL(origin)
