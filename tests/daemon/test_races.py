@@ -74,6 +74,7 @@ async def app_at(config: Config, fault: Fault = no_fault) -> AsyncIterator[App]:
         StatusBoard(),
         HostLimits(),
         Rules.of(config.triggers, config.pipelines, {}),
+        catalogs={},
         log=Log("error", stream=StringIO()),
         clock=time.time,
         environment={},

@@ -44,7 +44,7 @@ def test_until_the_catalog_is_read_the_stored_repositories_are_watched() -> None
 
 def test_an_empty_catalog_is_doubted_once() -> None:
     watched = RepositoryList(account(catalog=True), [], stored=["x"])
-    assert "0 repositories where 1 were" in str(watched.take_catalog([]))
+    assert "0 of 1 known repositories" in str(watched.take_catalog([]))
     assert watched.names == ("x",)
     assert watched.take_catalog([]) is None
     assert len(watched.names) == 0
@@ -78,3 +78,19 @@ def test_docker_hub_s_short_names_in_a_catalog_are_those_that_triggers_watch() -
     repositories = RepositoryList(hub, [])
     assert repositories.take_catalog(("nginx", "redis", "acme/web")) is None
     assert repositories.names == ("library/nginx", "acme/web")
+
+
+def test_a_catalog_that_names_all_others_is_doubted() -> None:
+    watched = RepositoryList(account(catalog=True), [], stored=[f"old{n}" for n in range(30)])
+    assert watched.take_catalog([f"new{number}" for number in range(30)]) is not None
+
+
+def test_a_doubt_ends_in_the_next_process_if_the_catalog_says_the_same() -> None:
+    many = [f"r{number}" for number in range(30)]
+    first = RepositoryList(account(catalog=True), [], stored=many)
+    assert first.take_catalog(many[:5]) is not None
+    second = RepositoryList(account(catalog=True), [], stored=many, fingerprint=first.fingerprint)
+    assert second.take_catalog([*many[:5], "brand-new"]) is None
+    assert len(second.names) == 6
+    third = RepositoryList(account(catalog=True), [], stored=many, fingerprint=second.fingerprint)
+    assert third.take_catalog(many[:5]) is None

@@ -59,6 +59,7 @@ class App:
         hosts: HostLimits,
         rules: Rules,
         *,
+        catalogs: Mapping[str, str],
         log: Log,
         clock: Callable[[], float],
         environment: Mapping[str, str],
@@ -72,6 +73,7 @@ class App:
         self.clock = clock
         self.environment = environment
         self.members: dict[str, Member] = {}
+        self._catalogs = dict(catalogs)
         self._flushed_blocked = hosts.blocked()
         self._runner: EmbeddedRunner | None = None
         for account in config.accounts:
@@ -94,7 +96,14 @@ class App:
 
     def repositories(self, account: Account) -> RepositoryList:
         stored = [s.repository for s in self.board if s.account == account.name and s.known]
-        return RepositoryList(account, self.rules.triggers, stored)
+        seen = self._seen_catalogs().get(account.name)
+        return RepositoryList(account, self.rules.triggers, stored, fingerprint=seen)
+
+    def _seen_catalogs(self) -> dict[str, str]:
+        """The fingerprint of each account's last catalog, of this process or an earlier one."""
+        lists = {name: member.repositories for name, member in self.members.items()}
+        seen = {name: names.fingerprint for name, names in lists.items()}
+        return {**self._catalogs, **{name: mark for name, mark in seen.items() if mark}}
 
     def use(self, rules: Rules) -> None:
         """From now on other triggers, pipelines or switches hold."""
@@ -146,16 +155,16 @@ class App:
         """Write the bookkeeping in one transaction; a state file that can't be written is said,
         and the batch is kept for the next time."""
         statuses = self.board.take_unflushed()
-        blocked = self.hosts.blocked()
-        if not statuses and blocked == self._flushed_blocked:
+        blocked, catalogs = self.hosts.blocked(), self._seen_catalogs()
+        if not statuses and blocked == self._flushed_blocked and catalogs == self._catalogs:
             return
         try:
-            await self.store.run(lambda store: store.flush(statuses, blocked))
+            await self.store.run(lambda store: store.flush(statuses, blocked, catalogs))
         except StateError as error:
             self.board.put_back(statuses)
             self.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
             raise
-        self._flushed_blocked = blocked
+        self._flushed_blocked, self._catalogs = blocked, catalogs
 
     async def close(self) -> None:
         for member in self.members.values():
@@ -222,9 +231,20 @@ async def _assembled(
     statuses = await store.run(lambda s: s.repository_statuses())
     blocked = await store.run(lambda s: s.blocked())
     switches = await store.run(lambda s: s.enabled_overrides())
+    catalogs = await store.run(lambda s: s.catalogs())
     hosts = HostLimits(blocked=blocked, clock=clock)
     rules = Rules.of(config.triggers, config.pipelines, switches)
     board = StatusBoard(statuses)
-    app = App(config, store, board, hosts, rules, log=log, clock=clock, environment=environment)
+    app = App(
+        config,
+        store,
+        board,
+        hosts,
+        rules,
+        catalogs=catalogs,
+        log=log,
+        clock=clock,
+        environment=environment,
+    )
     stack.push_async_callback(app.close)
     return app

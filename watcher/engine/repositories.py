@@ -6,6 +6,7 @@ same (SPEC 1, promise 2): what was watched goes on being watched.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from watcher.core.account import Account
@@ -18,9 +19,14 @@ class RepositoryList:
     """The names to poll for one account, in a stable order."""
 
     def __init__(
-        self, account: Account, triggers: Iterable[Trigger], stored: Iterable[str] = ()
+        self,
+        account: Account,
+        triggers: Iterable[Trigger],
+        stored: Iterable[str] = (),
+        fingerprint: str | None = None,
     ) -> None:
-        """`stored` are the names known from earlier: what the catalog said the last time."""
+        """`stored` are the names known from earlier, `fingerprint` is this attribute of the list
+        that saw the catalog the last time, in whatever process."""
         self.needs_catalog = account.catalog is not None
         self._canonical = account.registry.canonical_repository
         self._skipped = frozenset(account.catalog.skip if account.catalog else ())
@@ -34,7 +40,7 @@ class RepositoryList:
             )
         self._explicit = explicit
         self._catalog: dict[str, None] = dict.fromkeys(stored) if self.needs_catalog else {}
-        self._doubted: frozenset[str] | None = None
+        self.fingerprint = fingerprint
         self.names: tuple[str, ...] = ()
         self._merge()
 
@@ -46,19 +52,23 @@ class RepositoryList:
         spell Docker Hub's names as people do: `nginx` is watched once, as `library/nginx`."""
         canonical = dict.fromkeys(self._canonical(name) for name in names)
         found = {name: None for name in canonical if name not in self._skipped}
-        lost = len(self._catalog) - len(found)
-        shrunk = lost >= _SUSPICIOUS_LOSS and len(found) * 2 < len(self._catalog)
+        survivors = found.keys() & self._catalog.keys()
+        lost = len(self._catalog) - len(survivors)
+        shrunk = lost >= _SUSPICIOUS_LOSS and len(survivors) * 2 < len(self._catalog)
         emptied = bool(self._catalog) and not found
-        if (shrunk or emptied) and self._doubted != frozenset(found):
-            self._doubted = frozenset(found)
+        before, self.fingerprint = self.fingerprint, _fingerprint(survivors)
+        if (shrunk or emptied) and before != self.fingerprint:
             return (
-                f"the catalog lists {len(found)} repositories where {len(self._catalog)} were; "
-                "kept until the next one says the same"
+                f"the catalog lists {len(survivors)} of {len(self._catalog)} known repositories; "
+                "all are kept until the next one says the same"
             )
-        self._doubted = None
         self._catalog = found
         self._merge()
         return None
 
     def _merge(self) -> None:
         self.names = tuple(dict.fromkeys([*self._explicit, *self._catalog]))
+
+
+def _fingerprint(names: Iterable[str]) -> str:
+    return hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=16).hexdigest()

@@ -44,6 +44,7 @@ TABLES = (
     "decision",
     "held",
     "blocked",
+    "catalog",
 )
 
 

@@ -119,6 +119,7 @@ def flush(
     db: sqlite3.Connection,
     statuses: Iterable[RepositoryStatus],
     blocked: Mapping[str, float],
+    catalogs: Mapping[str, str],
 ) -> None:
     """Write bookkeeping; `blocked` is the whole truth about hosts and accounts, by name. A
     fingerprint is kept out when a poll was recorded since it was taken."""
@@ -148,6 +149,11 @@ def flush(
     )
     db.execute("DELETE FROM blocked")
     db.executemany("INSERT INTO blocked (name, until) VALUES (?, ?)", blocked.items())
+    db.executemany(
+        "INSERT INTO catalog (account, fingerprint) VALUES (?, ?) "
+        "ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
+        catalogs.items(),
+    )
 
 
 def _tags(db: sqlite3.Connection, repository: int) -> dict[str, KnownTag]:

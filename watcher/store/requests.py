@@ -71,6 +71,10 @@ def blocked(db: sqlite3.Connection) -> dict[str, float]:
     return dict(db.execute("SELECT name, until FROM blocked").fetchall())
 
 
+def catalogs(db: sqlite3.Connection) -> dict[str, str]:
+    return dict(db.execute("SELECT account, fingerprint FROM catalog").fetchall())
+
+
 def switch(db: sqlite3.Connection, trigger: str, at: datetime, *, enabled: bool) -> None:
     db.execute(
         "INSERT INTO trigger_switch (trigger_name, enabled, changed) VALUES (?, ?, ?) "

@@ -174,6 +174,13 @@ _FIRST: Migration = (
         until REAL NOT NULL
     ) STRICT, WITHOUT ROWID
     """,
+    # What of an account's known repositories its last catalog named.
+    """
+    CREATE TABLE catalog (
+        account TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
     # How the command line talks to a running daemon that has no port.
     """
     CREATE TABLE request (

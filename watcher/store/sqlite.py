@@ -95,15 +95,26 @@ class Store:
         with self._reading() as db:
             return polls.statuses(db, account)
 
-    def flush(self, statuses: Iterable[RepositoryStatus], blocked: Mapping[str, float]) -> None:
-        """Bookkeeping of many polls in one transaction; `blocked` replaces what was stored."""
+    def flush(
+        self,
+        statuses: Iterable[RepositoryStatus],
+        blocked: Mapping[str, float],
+        catalogs: Mapping[str, str] | None = None,
+    ) -> None:
+        """Bookkeeping of many polls in one transaction; `blocked` replaces what was stored,
+        `catalogs` are fingerprints by account."""
         with self._writing("flush", durable=False) as db:
-            polls.flush(db, statuses, blocked)
+            polls.flush(db, statuses, blocked, catalogs or {})
 
     def blocked(self) -> dict[str, float]:
         """Until when hosts and accounts may not be asked, in seconds since the epoch."""
         with self._reading() as db:
             return requests.blocked(db)
+
+    def catalogs(self) -> dict[str, str]:
+        """The fingerprint of each account's last catalog."""
+        with self._reading() as db:
+            return requests.catalogs(db)
 
     # What became of it
 
