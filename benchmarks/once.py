@@ -14,7 +14,7 @@ from benchmarks.measuring import Command, Goal, cpu_seconds, environment, spread
 from benchmarks.scene import PASSWORD, USER, once, write_config
 from tests.servers import RealRegistry, docker_registry
 
-ROUNDS = {10: 9, 100: 7}
+ROUNDS = {10: 15, 100: 7}
 LIMITS = {10: 1.5, 100: 0.2}
 TAGS = 20
 

@@ -36,11 +36,11 @@ STOPS_WITHIN = 10.0
 
 def need(*programs: str) -> None:
     """Skip the test, with the reason, where one of these programs is not installed; where
-    WATCHER_TESTS_REQUIRE_REGISTRY is set, as .ci/run does, that is a failure."""
+    TESTS_REQUIRE_REGISTRY is set, as .ci/run does, that is a failure."""
     for program in programs:
         if shutil.which(program) is None:
             reason = f"{program} is not installed (apt-get install {PACKAGES[program]})"
-            if os.environ.get("WATCHER_TESTS_REQUIRE_REGISTRY"):
+            if os.environ.get("TESTS_REQUIRE_REGISTRY"):
                 pytest.fail(reason)
             pytest.skip(reason)
 

@@ -1,7 +1,7 @@
 """The daemon is killed again and again while tags arrive at a real registry: nothing is lost,
 nothing comes twice (SPEC 1, 6.1 and 6.2).
 
-The moments are drawn from a seed that is printed; WATCHER_TESTS_SEED repeats a run's moments.
+The moments are drawn from a seed that is printed; TESTS_SEED repeats a run's moments.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def config(registry: RealRegistry, marks: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def storm(start_registry: StartRegistry, tmp_path: Path) -> Storm:
-    seed = int(os.environ.get("WATCHER_TESTS_SEED") or time.time_ns() % 1_000_000)
-    print(f"seed: WATCHER_TESTS_SEED={seed}")
+    seed = int(os.environ.get("TESTS_SEED") or time.time_ns() % 1_000_000)
+    print(f"seed: TESTS_SEED={seed}")
     registry = start_registry()
     for repository in REPOSITORIES:
         registry.push(repository, BASELINE_TAG)
