@@ -31,6 +31,19 @@ async def test_a_crash_before_the_answer_was_saved_starts_no_second(
     assert len(children.executions) == 1
 
 
+async def test_a_new_try_starts_another_child_where_the_first_one_failed(
+    make_context: ContextMaker,
+) -> None:
+    children = FakeChildren()
+    await PipelineStage().run(OPTIONS, make_context(children=children))
+    failed = replace(children.executions[CHILD], status=ExecutionStatus.FAILED)
+    children.executions[CHILD] = failed
+    for _ in range(2):
+        again = await PipelineStage().run(OPTIONS, make_context(children=children))
+        assert again == Waiting(None, f"execution:{CHILD}/2", {"id": f"{CHILD}/2"})
+    assert len(children.executions) == 2
+
+
 async def test_a_success_hands_on_the_outputs(make_context: ContextMaker) -> None:
     run = StageRun(index=0, name="look", type="verify", outputs={"looks": 2})
     child = make_execution(id="c", status=ExecutionStatus.SUCCEEDED, stages=(run,))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
+
 from watcher.config.fields import Anything, Field, Kind, MapOf, Section, Text
 from watcher.core.pipeline import (
     Done,
@@ -48,17 +51,33 @@ class PipelineStage:
 
 
 async def _submit(options: Json, context: StageContext) -> str:
+    """The child of this try. One that failed belongs to an earlier try of the stage (a retry of
+    the stage or of the whole run): then another one is started."""
     wanted = await context.rendered(options)
-    if wanted["name"] == context.execution.pipeline.name:
-        raise StageError(f"the pipeline {wanted['name']} would start itself")
-    context.log.line(f"starting the pipeline {wanted['name']}")
-    return await context.children.submit(
-        wanted["name"], wanted.get("parameters", {}), context.idempotency_key
-    )
+    name, parameters = wanted["name"], wanted.get("parameters", {})
+    if name == context.execution.pipeline.name:
+        raise StageError(f"the pipeline {name} would start itself")
+    context.log.line(f"starting the pipeline {name}")
+    for key in _keys(context.idempotency_key):
+        identifier = await context.children.submit(name, parameters, key)
+        child = await context.children.execution(identifier)
+        if child is None or not _failed(child):
+            break
+    return identifier
+
+
+def _keys(first: str) -> Iterator[str]:
+    yield first
+    for number in count(2):
+        yield f"{first}/{number}"
+
+
+def _failed(child: Execution) -> bool:
+    return child.status.is_final and child.status is not ExecutionStatus.SUCCEEDED
 
 
 def _result(child: Execution) -> StageOutcome:
-    if child.status is not ExecutionStatus.SUCCEEDED:
+    if _failed(child):
         reason = f": {child.reason}" if child.reason else ""
         return Failed(f"execution {child.id} of {child.pipeline.name} is {child.status}{reason}")
     outputs = {stage.name: stage.outputs for stage in child.stages}
