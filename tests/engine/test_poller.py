@@ -20,7 +20,8 @@ from watcher.core.reference import Registry
 from watcher.core.selector import Ordering, OrderKind, TagRule
 from watcher.core.trigger import Backfill, Fire, Trigger, Verdict
 from watcher.engine.board import StatusBoard
-from watcher.engine.poller import Poller, PollOutcome, PollResult, Purpose
+from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
+from watcher.engine.poller import Poller
 from watcher.engine.rules import Rules
 from watcher.registry.client import RegistryClient
 from watcher.registry.limits import HostLimits

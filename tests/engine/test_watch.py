@@ -16,7 +16,8 @@ from watcher import credentials
 from watcher.core.account import Account, Catalog, CredentialSource, PollSchedule
 from watcher.core.reference import Registry
 from watcher.engine.board import StatusBoard
-from watcher.engine.poller import Poller, PollOutcome, PollResult
+from watcher.engine.poll_outcome import PollOutcome, PollResult
+from watcher.engine.poller import Poller
 from watcher.engine.repositories import RepositoryList
 from watcher.engine.rules import Rules
 from watcher.engine.watch import AccountWatch

@@ -16,7 +16,7 @@ from watcher.cli.session import open_log
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.daemon.once import PassReport, Selection
-    from watcher.engine.poller import PollOutcome, Purpose
+    from watcher.engine.poll_outcome import PollOutcome, Purpose
 
 ENOUGH_FOR_A_BAR = 10  # repositories; fewer are done before a bar is drawn
 

@@ -22,7 +22,7 @@ from watcher.errors import StateLocked, UsageError
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.daemon.once import Selection
-    from watcher.engine.poller import Purpose
+    from watcher.engine.poll_outcome import Purpose
 
 LOOK_SECONDS = 0.2
 PATIENCE = 300
@@ -44,7 +44,7 @@ patience = click.option(
 @pass_invocation
 def poll(invocation: Invocation, selection: str | None, seconds: int) -> int:
     """Poll everything, an account, or one repository now, by the daemon where one runs."""
-    from watcher.engine.poller import Purpose
+    from watcher.engine.poll_outcome import Purpose
 
     return _ask(invocation, selection, Purpose.DETECT, "poll", seconds)
 
@@ -55,7 +55,7 @@ def poll(invocation: Invocation, selection: str | None, seconds: int) -> int:
 @pass_invocation
 def baseline(invocation: Invocation, selection: str, seconds: int) -> int:
     """Record what the registry lists now as seen: nothing of it fires any more."""
-    from watcher.engine.poller import Purpose
+    from watcher.engine.poll_outcome import Purpose
 
     return _ask(invocation, selection, Purpose.FAST_FORWARD, "baseline", seconds)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from watcher.core.pipeline import Execution
     from watcher.core.trigger import Decision
     from watcher.daemon.once import PassReport
-    from watcher.engine.poller import PollOutcome
+    from watcher.engine.poll_outcome import PollOutcome
 
 WORTH_A_LINE = frozenset(Verdict) - {Verdict.NO_MATCH, Verdict.UNWANTED_CHANGE}
 

@@ -58,7 +58,7 @@ def run(invocation: Invocation, once: bool, dry_run: bool) -> int:
 
 def _once(invocation: Invocation, *, dry_run: bool) -> int:
     from watcher.cli.passes import one_pass
-    from watcher.engine.poller import Purpose
+    from watcher.engine.poll_outcome import Purpose
 
     purpose = Purpose.DRY_RUN if dry_run else Purpose.DETECT
     config = load_config(invocation)

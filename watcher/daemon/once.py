@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from watcher.config.load import Config
 from watcher.core.account import Account
 from watcher.daemon.app import App, Member, looking, opened
-from watcher.engine.poller import PollOutcome, PollResult, Purpose
+from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.errors import UsageError, WatcherError
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log

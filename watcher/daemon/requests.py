@@ -12,7 +12,7 @@ from typing import Any
 
 from watcher.daemon.app import App
 from watcher.daemon.once import Selection
-from watcher.engine.poller import PollOutcome, Purpose
+from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.watch import AccountWatch
 from watcher.errors import UsageError
 from watcher.telemetry.events import Event

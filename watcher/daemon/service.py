@@ -20,7 +20,7 @@ from watcher.core.account import Account
 from watcher.core.health import BOOKKEEPING
 from watcher.daemon.app import App, Member, opened
 from watcher.daemon.requests import RequestDesk
-from watcher.engine.poller import PollOutcome
+from watcher.engine.poll_outcome import PollOutcome
 from watcher.engine.rules import Rules
 from watcher.engine.ticker import Ticker
 from watcher.engine.watch import AccountWatch

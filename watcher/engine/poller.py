@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from watcher.core import diff, planning
 from watcher.core.account import Account
-from watcher.core.change import Change, ChangeKind, KnownRepository
+from watcher.core.change import KnownRepository
 from watcher.core.poll import PollRecord, RepositoryStatus
-from watcher.core.trigger import Decision, Trigger
+from watcher.core.trigger import Trigger
 from watcher.engine.board import StatusBoard
 from watcher.engine.detection import Detector, Findings
+from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
+from watcher.engine.poll_report import PollReport
 from watcher.engine.rules import Rules
 from watcher.errors import RateLimited, StateChanged, TransportError, WatcherError
 from watcher.registry.client import RegistryClient
@@ -30,46 +31,6 @@ from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
 _SALT_BYTES = 4
-_TAG_EVENTS = {
-    ChangeKind.NEW: Event.TAG_NEW,
-    ChangeKind.MOVED: Event.TAG_MOVED,
-    ChangeKind.DELETED: Event.TAG_DELETED,
-}
-
-
-class PollResult(StrEnum):
-    """How one poll ended."""
-
-    UNCHANGED = "unchanged"
-    BASELINE = "baseline"
-    CHANGED = "changed"
-    QUARANTINED = "quarantined"
-    FAILED = "failed"
-    PARKED = "parked"
-
-
-class Purpose(StrEnum):
-    """Why a poll is made: to find changes, to show them, or to take them as seen."""
-
-    DETECT = "detect"
-    DRY_RUN = "dry_run"
-    FAST_FORWARD = "fast_forward"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollOutcome:
-    """What one poll found. `until` is when a parked host may be asked again (epoch seconds)."""
-
-    account: str
-    repository: str
-    result: PollResult
-    tags: int = 0
-    changes: tuple[Change, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    executions: tuple[str, ...] = ()
-    unreadable: tuple[str, ...] = ()
-    error: WatcherError | None = None
-    until: float | None = None
 
 
 class Poller:
@@ -93,6 +54,7 @@ class Poller:
         self._store = store
         self._board = board
         self._log = log
+        self._report = PollReport(board, log, clock)
         self._clock = clock
         self._interval = interval
         self.use(rules)
@@ -124,7 +86,7 @@ class Poller:
             self._log.error(Event.INTERNAL_ERROR, error=repr(error), repository=repository)
             outcome = self._failure(status, fault)
         if purpose is not Purpose.DRY_RUN:
-            self._note(status, outcome)
+            self._report.note(status, outcome)
         return outcome
 
     async def _look_well(self, status: RepositoryStatus, purpose: Purpose) -> PollOutcome:
@@ -204,7 +166,7 @@ class Poller:
         generation = known.generation
         if _says_something(record, known):
             executions = await self._record(record)
-            self._tell(record)
+            self._report.tell(record)
             generation += 1
         if generation >= status.generation:
             status.generation, status.fingerprint = generation, record.fingerprint
@@ -291,52 +253,6 @@ class Poller:
     ) -> PollOutcome:
         outcome = PollOutcome(account=status.account, repository=status.repository, result=result)
         return replace(outcome, **values) if values else outcome  # type: ignore[arg-type]
-
-    def _note(self, status: RepositoryStatus, outcome: PollOutcome) -> None:
-        """Write the outcome on the board and, where it says something, into the log."""
-        status.last_check = self._clock()
-        keys = {"account": status.account, "repository": status.repository}
-        failed_before = status.failures > 0
-        if outcome.error is not None:
-            status.failures += 1
-            status.last_error = str(outcome.error)
-            event = Event.POLL_PARKED if outcome.result is PollResult.PARKED else Event.POLL_FAILED
-            self._log.warning(event, **keys, error=str(outcome.error), hint=outcome.error.hint)
-        else:
-            status.quarantined = outcome.result is PollResult.QUARANTINED
-            status.failures, status.last_error = 0, None
-            status.last_success = status.last_check
-            status.tags = outcome.tags
-            if failed_before:
-                self._log.info(Event.POLL_RECOVERED, **keys)
-        if outcome.unreadable:
-            self._log.warning(Event.TAG_UNREADABLE, **keys, tags=list(outcome.unreadable[:10]))
-        if outcome.result is PollResult.QUARANTINED:
-            self._log.warning(Event.LISTING_QUARANTINED, **keys, tags=outcome.tags)
-        self._board.touch(status)
-
-    def _tell(self, record: PollRecord) -> None:
-        keys = {"account": record.account, "repository": record.repository}
-        if record.baseline is not None:
-            self._log.info(Event.BASELINE_RECORDED, **keys, tags=len(record.baseline))
-        for change in record.changes:
-            self._log.info(_TAG_EVENTS[change.kind], **keys, tag=change.tag, digest=change.digest)
-        if record.held:
-            self._log.warning(
-                Event.EVENTS_HELD,
-                **keys,
-                events=len(record.held),
-                hint="`watcher events ls`, then `watcher events release` or `drop`",
-            )
-        for execution in record.executions:
-            self._log.info(
-                Event.EXECUTION_QUEUED,
-                **keys,
-                execution=execution.id,
-                pipeline=execution.pipeline.name,
-                trigger=execution.trigger,
-                tag=execution.tag,
-            )
 
 
 def _comparable(status: RepositoryStatus, salt: bytes) -> bytes | None:

@@ -13,7 +13,8 @@ from watcher.core import schedule
 from watcher.core.account import Account
 from watcher.core.poll import RepositoryStatus
 from watcher.engine.board import StatusBoard
-from watcher.engine.poller import Poller, PollOutcome, Purpose
+from watcher.engine.poll_outcome import PollOutcome, Purpose
+from watcher.engine.poller import Poller
 from watcher.engine.repositories import RepositoryList
 from watcher.engine.work_queue import WorkQueue
 from watcher.errors import WatcherError

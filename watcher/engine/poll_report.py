@@ -1,0 +1,73 @@
+"""Where the outcome of a poll is said: on the board, for `status`, and in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from watcher.core.change import ChangeKind
+from watcher.core.poll import PollRecord, RepositoryStatus
+from watcher.engine.board import StatusBoard
+from watcher.engine.poll_outcome import PollOutcome, PollResult
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
+
+_TAG_EVENTS = {
+    ChangeKind.NEW: Event.TAG_NEW,
+    ChangeKind.MOVED: Event.TAG_MOVED,
+    ChangeKind.DELETED: Event.TAG_DELETED,
+}
+
+
+class PollReport:
+    """Tells of polls; used by the pollers of all accounts."""
+
+    def __init__(self, board: StatusBoard, log: Log, clock: Callable[[], float]) -> None:
+        self._board = board
+        self._log = log
+        self._clock = clock
+
+    def note(self, status: RepositoryStatus, outcome: PollOutcome) -> None:
+        """Write the outcome on the board and, where it says something, into the log."""
+        status.last_check = self._clock()
+        keys = {"account": status.account, "repository": status.repository}
+        failed_before = status.failures > 0
+        if outcome.error is not None:
+            status.failures += 1
+            status.last_error = str(outcome.error)
+            event = Event.POLL_PARKED if outcome.result is PollResult.PARKED else Event.POLL_FAILED
+            self._log.warning(event, **keys, error=str(outcome.error), hint=outcome.error.hint)
+        else:
+            status.quarantined = outcome.result is PollResult.QUARANTINED
+            status.failures, status.last_error = 0, None
+            status.last_success = status.last_check
+            status.tags = outcome.tags
+            if failed_before:
+                self._log.info(Event.POLL_RECOVERED, **keys)
+        if outcome.unreadable:
+            self._log.warning(Event.TAG_UNREADABLE, **keys, tags=list(outcome.unreadable[:10]))
+        if outcome.result is PollResult.QUARANTINED:
+            self._log.warning(Event.LISTING_QUARANTINED, **keys, tags=outcome.tags)
+        self._board.touch(status)
+
+    def tell(self, record: PollRecord) -> None:
+        keys = {"account": record.account, "repository": record.repository}
+        if record.baseline is not None:
+            self._log.info(Event.BASELINE_RECORDED, **keys, tags=len(record.baseline))
+        for change in record.changes:
+            self._log.info(_TAG_EVENTS[change.kind], **keys, tag=change.tag, digest=change.digest)
+        if record.held:
+            self._log.warning(
+                Event.EVENTS_HELD,
+                **keys,
+                events=len(record.held),
+                hint="`watcher events ls`, then `watcher events release` or `drop`",
+            )
+        for execution in record.executions:
+            self._log.info(
+                Event.EXECUTION_QUEUED,
+                **keys,
+                execution=execution.id,
+                pipeline=execution.pipeline.name,
+                trigger=execution.trigger,
+                tag=execution.tag,
+            )
