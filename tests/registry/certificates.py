@@ -27,6 +27,9 @@ class Authority:
         self._certificate = (
             self._builder(self._name, self._key.public_key(), now + 10 * _DAY)
             .add_extension(constraints, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
             .sign(self._key, hashes.SHA256())
         )
         self.certificate = directory / f"{name.replace(' ', '-')}.pem"
@@ -40,6 +43,10 @@ class Authority:
         certificate = (
             self._builder(subject, key.public_key(), end)
             .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
             .sign(self._key, hashes.SHA256())
         )
         path = self._directory / f"{host}{'-expired' if expired else ''}.pem"
