@@ -63,12 +63,11 @@ async def test_a_canceled_worker_leaves_its_turn_to_the_next(when: str) -> None:
     assert await asyncio.wait_for(second, 1) == "a"
 
 
-async def test_what_is_cleared_is_forgotten_and_what_is_looked_at_is_not() -> None:
+async def test_a_queue_is_idle_when_nothing_waits_and_nothing_is_looked_at() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.put("a")
-    queue.put("b")
+    assert not queue.is_idle
     await queue.get()
-    queue.clear()
     assert not queue.is_idle
     queue.done("a")
     assert queue.is_idle

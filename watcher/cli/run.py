@@ -52,7 +52,6 @@ def run(invocation: Invocation, once: bool, dry_run: bool) -> int:
         clock=time.time,
         environment=os.environ,
         command="watcher run",
-        config_path=invocation.config,
     )
 
 

@@ -12,7 +12,6 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from watcher.config.load import Config
@@ -232,7 +231,6 @@ def run(
     clock: Callable[[], float],
     environment: Mapping[str, str],
     command: str,
-    config_path: Path | None = None,
 ) -> int:
     """Run until a signal; the exit code. Raises ConfigError and StateError at the start."""
 

@@ -71,13 +71,6 @@ class WorkQueue(Generic[Key]):
             self._dirty.discard(key)
             self.put(key)
 
-    def clear(self) -> None:
-        """Forget what waits; what is in progress ends as it will."""
-        self._urgent.clear()
-        self._scheduled.clear()
-        self._waiting.clear()
-        self._dirty.clear()
-
     def _pass_on(self, getter: asyncio.Future[None]) -> None:
         """A getter that was cancelled after it was woken leaves its turn to the next."""
         if getter.done() and not getter.cancelled():

@@ -15,7 +15,6 @@ class Event(StrEnum):
     CONFIG_REJECTED = "config_rejected"
     CATALOG_READ = "catalog_read"
     CATALOG_FAILED = "catalog_failed"
-    POLLED = "polled"
     POLL_FAILED = "poll_failed"
     POLL_RECOVERED = "poll_recovered"
     POLL_PARKED = "poll_parked"
