@@ -20,6 +20,7 @@
     │   └── TransportError       no answer: DNS, refused, reset, time-out (temporary)
     │       ├── TlsError         certificate unknown, expired, or for another name
     │       └── ProxyError       the proxy refused (407) or can't be reached
+    ├── ClusterError             a Kubernetes API server refused or failed; `fault` says how
     ├── RenderError              an expression or a manifest could not be rendered; where and which
     └── StageError               a stage failed for good; a temporary one may be tried again
 
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 
 class WatcherError(Exception):
@@ -173,6 +175,66 @@ class TlsError(TransportError):
 
 class ProxyError(TransportError):
     """The proxy refused the request or can't be reached."""
+
+
+class ClusterFault(StrEnum):
+    """What kind of no a Kubernetes API server gave; the caller acts on these, never on texts."""
+
+    INVALID = "invalid"
+    IMMUTABLE = "immutable"
+    POLICY = "policy"
+    UNAUTHORIZED = "unauthorized"
+    ANONYMOUS = "anonymous"
+    FORBIDDEN = "forbidden"
+    QUOTA = "quota"
+    NAMESPACE_TERMINATING = "namespace_terminating"
+    NAMESPACE_MISSING = "namespace_missing"
+    KIND_UNKNOWN = "kind_unknown"
+    NOT_FOUND = "not_found"
+    FIELD_CONFLICT = "field_conflict"
+    VERSION_CONFLICT = "version_conflict"
+    EXISTS = "exists"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    NOT_KUBERNETES = "not_kubernetes"
+    CONFIGURATION = "configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldConflict:
+    """A field that another manager owns with another value."""
+
+    field: str
+    manager: str
+
+
+class ClusterError(WatcherError):
+    """A Kubernetes API server refused a request, failed, or could not be reached.
+
+    `about` names the object (`deployment.apps/web in namespace web`), or is empty. `temporary`
+    says that the same request may pass later.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fault: ClusterFault,
+        about: str = "",
+        status: int | None = None,
+        conflicts: tuple[FieldConflict, ...] = (),
+        hint: str | None = None,
+        temporary: bool | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, temporary=temporary, retry_after=retry_after)
+        self.fault = fault
+        self.about = about
+        self.status = status
+        self.conflicts = conflicts
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.message}" if self.about else self.message
 
 
 class RenderError(WatcherError):

@@ -8,10 +8,13 @@ import signal
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watcher.config.fields import Anything, Kind
 from watcher.core import stepping
+from watcher.core.account import Account, Credential
+from watcher.core.cluster import DEFAULT_CLUSTER, Cluster
+from watcher.core.deployment import Bundle, Rejection
 from watcher.core.pipeline import (
     Done,
     Execution,
@@ -23,7 +26,10 @@ from watcher.core.pipeline import (
 )
 from watcher.engine.runner import utc_now
 from watcher.errors import StageError
-from watcher.stages.base import Stage, StageContext, StageLog
+from watcher.stages.base import Stage, StageContext, StageLog, StageMemory
+
+if TYPE_CHECKING:
+    from watcher.kube.client import ClusterClient
 
 
 class Journal:
@@ -46,6 +52,7 @@ class JournalStage:
     """Says that it started, does one of the things below, says that it is done."""
 
     options: Kind = Anything()
+    has_dry_run = False
 
     def __init__(self, kind: str, directory: Path) -> None:
         self.type = kind
@@ -94,7 +101,7 @@ def stages_in(directory: Path) -> Mapping[str, Stage]:
 
 
 class Nothing:
-    """No image and no children: the contract is about the engine."""
+    """No image, no children, no cluster, no account and no history: a run that needs none."""
 
     async def digest(self) -> str:
         raise StageError("no image")
@@ -106,6 +113,27 @@ class Nothing:
         raise StageError("no pipelines")
 
     async def execution(self, identifier: str) -> Execution | None:
+        return None
+
+    def settings(self, name: str | None) -> Cluster:
+        return DEFAULT_CLUSTER
+
+    async def client(self, name: str | None) -> ClusterClient:
+        raise StageError("no cluster")
+
+    async def credential(self, name: str) -> tuple[Account, Credential]:
+        raise StageError("no accounts")
+
+    async def last_good(self) -> Bundle | None:
+        return None
+
+    async def propose(self, bundle: Bundle) -> None:
+        raise StageError("nothing is deployed here")
+
+    async def reject(self, digest: str | None, reason: str) -> None:
+        raise StageError("nothing is rejected here")
+
+    async def rejected(self, digest: str | None) -> Rejection | None:
         return None
 
 
@@ -127,5 +155,8 @@ def context_of(execution: Execution, index: int, log: StageLog) -> StageContext:
         http=_no_http,
         now=utc_now,
         sleep=asyncio.sleep,
-        resumed=stage.resumed,
+        clusters=Nothing(),
+        deployments=Nothing(),
+        accounts=Nothing(),
+        memory=StageMemory(resumed=stage.resumed, undo=stage.undo),
     )

@@ -49,6 +49,7 @@ class Worker:
 
     type = "work"
     options: Kind = Anything()
+    has_dry_run = False
 
     def __init__(self, work: Work) -> None:
         self._work = work

@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.contract.stages import Nothing
 from watcher.core.pipeline import Execution, ExecutionStatus, Json, Pipeline, StageSpec
 from watcher.errors import StageError
 from watcher.http_client import Connections, HttpSettings
-from watcher.stages.base import StageContext, StageLog
+from watcher.stages.base import StageContext, StageLog, StageMemory
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
@@ -149,6 +150,10 @@ def make_context() -> ContextMaker:
             http=plain_http,
             now=time.now,
             sleep=time.sleep,
+            clusters=Nothing(),
+            deployments=Nothing(),
+            accounts=Nothing(),
+            memory=StageMemory(resumed=changes.pop("resumed", None)),
         )
         return replace(context, **changes)
 

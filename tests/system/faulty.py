@@ -11,10 +11,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from tests.contract.stages import Nothing
 from watcher.core.account import Account
 from watcher.core.pipeline import Pipeline, StageSpec
 from watcher.core.reference import Registry
@@ -30,6 +31,7 @@ from watcher.errors import StateUnwritable
 from watcher.registry.client import RegistryClient
 from watcher.registry.limits import HostLimits
 from watcher.stages import STAGES
+from watcher.stages.base import Accounts, Clusters
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
@@ -48,6 +50,8 @@ class World:
     rules: Rules
     client: RegistryClient
     secret_variables: frozenset[str] = frozenset()
+    clusters: Clusters = field(default_factory=Nothing)
+    accounts: Accounts = field(default_factory=Nothing)
 
     def client_named(self, account: str) -> RegistryClient | None:
         return self.client

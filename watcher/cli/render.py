@@ -16,9 +16,12 @@ from watcher.errors import UsageError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
-    from watcher.core.account import Account
+    from watcher.core.account import Account, Credential
+    from watcher.core.cluster import Cluster
+    from watcher.core.deployment import Bundle
     from watcher.core.pipeline import Execution, NewExecution, StageSpec
     from watcher.core.reference import Reference
+    from watcher.kube.client import ClusterClient
     from watcher.registry.client import RegistryClient
     from watcher.stages.base import ImageFacts
     from watcher.stages.manifest_files import Rendered
@@ -181,10 +184,13 @@ async def _render(
         outputs={},
         log=StageLog(),
         image=image,
-        children=_NoChildren(),
+        children=_Nothing(),
         http=_no_http,
         now=invocation.now,
         sleep=asyncio.sleep,
+        clusters=_Nothing(),
+        deployments=_Nothing(),
+        accounts=_Nothing(),
     )
     paths = await context.rendered(stage.options["manifests"], guard=guards.for_path)
     return await render_manifests(paths, context)
@@ -200,13 +206,34 @@ class _OneClient:
         return self._client
 
 
-class _NoChildren:
-    """Rendering starts no other pipelines."""
+class _Nothing:
+    """Rendering starts no other pipelines, asks no cluster and knows no earlier run."""
 
     async def submit(self, pipeline: str, parameters: Mapping[str, Any], key: str) -> str:
         raise UsageError(f"rendering does not run the pipeline {pipeline!r}")
 
     async def execution(self, identifier: str) -> None:
+        return None
+
+    def settings(self, name: str | None) -> Cluster:
+        raise UsageError("rendering asks no cluster")
+
+    async def client(self, name: str | None) -> ClusterClient:
+        raise UsageError("rendering asks no cluster")
+
+    async def credential(self, name: str) -> tuple[Account, Credential]:
+        raise UsageError("rendering asks for no credential")
+
+    async def last_good(self) -> None:
+        return None
+
+    async def propose(self, bundle: Bundle) -> None:
+        raise UsageError("rendering deploys nothing")
+
+    async def reject(self, digest: str | None, reason: str) -> None:
+        raise UsageError("rendering rejects nothing")
+
+    async def rejected(self, digest: str | None) -> None:
         return None
 
 

@@ -16,6 +16,7 @@ from watcher.config.files import Signature
 from watcher.config.items import Item, Items, Json
 from watcher.config.reading import Reading
 from watcher.core.account import Account
+from watcher.core.cluster import Cluster
 from watcher.core.pipeline import Pipeline
 from watcher.core.trigger import Trigger
 from watcher.errors import ConfigError, Problem
@@ -35,6 +36,7 @@ class Config:
     pipelines: tuple[Pipeline, ...]
     files: tuple[Path, ...]
     loaded: Signature
+    clusters: tuple[Cluster, ...] = ()
 
     def signature(self) -> Signature:
         """What the files are like now; other than `loaded` when one was written, replaced, added

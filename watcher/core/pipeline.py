@@ -29,6 +29,7 @@ class OnFailure(StrEnum):
 
     STOP = "stop"
     CONTINUE = "continue"
+    ROLLBACK = "rollback"
 
 
 class ExecutionStatus(StrEnum):
@@ -127,13 +128,15 @@ class Concurrency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """A named list of stages (SPEC 3.3). `timeout` is of the whole run, waits for people apart."""
+    """A named list of stages (SPEC 3.3). `timeout` is of the whole run, waits for people apart.
+    With `dry_run` clusters are asked what would change, and nothing is changed anywhere."""
 
     name: str
     stages: tuple[StageSpec, ...]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     concurrency: Concurrency = Concurrency()
     timeout: timedelta = timedelta(hours=1)
+    dry_run: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """The snapshot that an execution keeps; parameters are resolved by then."""
@@ -145,6 +148,7 @@ class Pipeline:
                 "policy": self.concurrency.policy.value,
             },
             "timeout": self.timeout.total_seconds(),
+            "dry_run": self.dry_run,
         }
 
     @staticmethod
@@ -157,6 +161,7 @@ class Pipeline:
                 policy=ConcurrencyPolicy(data["concurrency"]["policy"]),
             ),
             timeout=timedelta(seconds=data["timeout"]),
+            dry_run=data.get("dry_run", False),
         )
 
 
@@ -219,6 +224,10 @@ class StageRun:
     outputs: Json = None
     log: str = ""
     approval: Approval | None = None
+    undo: Json = None
+    undo_starts: int = 0
+    undone: datetime | None = None
+    undo_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,4 +295,12 @@ class Skipped:
     reason: str
 
 
-StageOutcome = Done | Retry | Waiting | Failed | Skipped
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Something newer has taken the place of what this run wanted: the run ends here, as neither
+    a success nor a failure."""
+
+    reason: str
+
+
+StageOutcome = Done | Retry | Waiting | Failed | Skipped | Superseded

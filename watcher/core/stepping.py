@@ -25,11 +25,14 @@ from watcher.core.pipeline import (
     StageRun,
     StageSpec,
     StageStatus,
+    Superseded,
     Waiting,
 )
 
 MOST_STARTS = 10
 """A stage that was started so often without an outcome is taken to kill its process."""
+
+KILLER = "started {} times without an end; it seems to kill its process"
 
 FOR_PERSON = "person"
 FOR_RETRY = "retry"
@@ -56,6 +59,21 @@ class Conclude:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoStage:
+    """Take back what the stage at this index did."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConcludeUndo:
+    """Taking back what the stage at this index did has failed, without another start."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Expire:
     """Nobody decided in time: decide by time-out, unless somebody does just now."""
 
@@ -77,7 +95,7 @@ class Finish:
     reason: str | None = None
 
 
-Step = RunStage | Conclude | Expire | Sleep | Finish
+Step = RunStage | Conclude | UndoStage | ConcludeUndo | Expire | Sleep | Finish
 
 
 def next_step(execution: Execution, now: datetime) -> Step:
@@ -85,10 +103,14 @@ def next_step(execution: Execution, now: datetime) -> Step:
     if execution.status.is_final:
         return Finish(execution.status, execution.reason)
     if execution.cancel_requested:
-        return Finish(ExecutionStatus.CANCELED, "canceled on request")
+        return Finish(ExecutionStatus.CANCELED, _reason_of_cancel(execution))
+    superseded = _superseded(execution)
+    if superseded is not None:
+        reason = f"stage {superseded.name}: {superseded.error}"
+        return Finish(ExecutionStatus.SKIPPED, reason)
     failed = _failure(execution)
     if failed is not None:
-        return Finish(ExecutionStatus.FAILED, f"stage {failed.name}: {failed.error}")
+        return _step_of_failure(execution, failed)
     stage = current_stage(execution)
     if stage is None:
         return Finish(ExecutionStatus.SUCCEEDED)
@@ -96,12 +118,11 @@ def next_step(execution: Execution, now: datetime) -> Step:
         return _step_of_approval(stage, now)
     end = run_deadline(execution)
     if end is not None and now >= end:
-        return Finish(ExecutionStatus.FAILED, timed_out(execution.pipeline.timeout, "the run"))
+        return _step_of_timeout(execution, stage)
     if stage.status is StageStatus.WAITING:
         return _step_of_wait(stage, spec_of(execution, stage), end, now)
     if stage.starts >= MOST_STARTS:
-        reason = f"started {stage.starts} times without an end; it seems to kill its process"
-        return Conclude(stage.index, Failed(reason))
+        return Conclude(stage.index, Failed(KILLER.format(stage.starts)))
     return RunStage(stage.index)
 
 
@@ -145,6 +166,8 @@ def conclude(
             stage = _ended(stage, StageStatus.SKIPPED, reason, now)
         case Failed(reason):
             stage = _ended(stage, StageStatus.FAILED, reason, now)
+        case Superseded(reason):
+            stage = _ended(stage, StageStatus.CANCELED, reason, now)
         case Retry(reason, _) if stage.attempts >= spec.attempts:
             stage = _ended(stage, StageStatus.FAILED, reason, now)
         case Retry(reason, after):
@@ -155,6 +178,35 @@ def conclude(
     execution = _with_stage(execution, stage)
     waits = stage.status is StageStatus.WAITING
     return replace(execution, status=ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING)
+
+
+def begin_undo(execution: Execution, index: int) -> Execution:
+    """The execution while what the stage at `index` did is taken back."""
+    stage = execution.stages[index]
+    started = replace(stage, undo_starts=stage.undo_starts + 1)
+    return replace(_with_stage(execution, started), status=ExecutionStatus.RUNNING)
+
+
+def conclude_undo(execution: Execution, index: int, error: str | None, now: datetime) -> Execution:
+    """The execution after that ended: well without an `error`. It is not tried again."""
+    ended = replace(execution.stages[index], undone=now, undo_error=error, undo_starts=0)
+    return _with_stage(execution, ended)
+
+
+def release_undo(execution: Execution, index: int) -> Execution:
+    """The execution whose rollback was stopped with the process; that says nothing against it."""
+    return _with_stage(execution, replace(execution.stages[index], undo_starts=0))
+
+
+def remember(execution: Execution, index: int, resumed: Json, undo: Json) -> Execution:
+    """The execution with what the stage at `index` wants to know after a crash."""
+    kept = replace(execution.stages[index], resumed=resumed, undo=undo)
+    return _with_stage(execution, kept)
+
+
+def with_log(execution: Execution, index: int, log: str) -> Execution:
+    """The execution with all that the stage at `index` has said."""
+    return _with_stage(execution, replace(execution.stages[index], log=log))
 
 
 def finish(
@@ -177,18 +229,18 @@ def release(execution: Execution, index: int, log: str) -> Execution:
 
 
 def reset(execution: Execution) -> Execution:
-    """The execution queued once more, from the stage that ended it; outputs before it are kept.
+    """The execution queued once more, from the stage that ended it or the first that was undone;
+    outputs before it are kept, and what undoing an unfinished stage would need.
 
     Raises ValueError when it did not end in failure or cancellation.
     """
     if execution.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELED):
         raise ValueError(f"it is {execution.status}; only FAILED and CANCELED runs can be retried")
-    first = _failure(execution) or current_stage(execution)
-    start = len(execution.stages) if first is None else first.index
+    again = [_failure(execution), current_stage(execution)]
+    again += [stage for stage in execution.stages if stage.undone is not None]
+    start = min((stage.index for stage in again if stage is not None), default=None)
     stages = tuple(
-        stage
-        if stage.index < start
-        else StageRun(index=stage.index, name=stage.name, type=stage.type, log=stage.log)
+        stage if start is None or stage.index < start else _fresh(stage)
         for stage in execution.stages
     )
     return replace(
@@ -282,13 +334,62 @@ def _counts(stage: StageRun) -> bool:
     return stage.waiting_for is not None and stage.waiting_for.startswith(FOR_EXECUTION)
 
 
+def _step_of_timeout(execution: Execution, stage: StageRun) -> Step:
+    """The run's time is over; a stage that is to be rolled back fails for it."""
+    reason = timed_out(execution.pipeline.timeout, "the run")
+    if spec_of(execution, stage).on_failure is OnFailure.ROLLBACK:
+        return Conclude(stage.index, Failed(reason))
+    return Finish(ExecutionStatus.FAILED, reason)
+
+
+def _step_of_failure(execution: Execution, failed: StageRun) -> Step:
+    """Take back what was done, last first, where the failed stage asks for it; then end."""
+    if spec_of(execution, failed).on_failure is OnFailure.ROLLBACK:
+        for stage in reversed(execution.stages[: failed.index + 1]):
+            if stage.undo is None or stage.undone is not None:
+                continue
+            if stage.undo_starts >= MOST_STARTS:
+                return ConcludeUndo(stage.index, KILLER.format(stage.undo_starts))
+            return UndoStage(stage.index)
+    return Finish(ExecutionStatus.FAILED, _reason_of_failure(execution, failed))
+
+
+def _reason_of_failure(execution: Execution, failed: StageRun) -> str:
+    undone = [stage for stage in execution.stages if stage.undone is not None]
+    back = ", ".join(stage.name for stage in undone if stage.undo_error is None)
+    reasons = [f"stage {failed.name}: {failed.error}"]
+    reasons += [f"rolled back: {back}"] if back else []
+    reasons += [
+        f"ROLLBACK FAILED: stage {stage.name}: {stage.undo_error}"
+        for stage in undone
+        if stage.undo_error is not None
+    ]
+    return "; ".join(reasons)
+
+
+def _reason_of_cancel(execution: Execution) -> str:
+    under_way = any(stage.undo_starts and stage.undone is None for stage in execution.stages)
+    return "canceled on request" + (", in the middle of a rollback" if under_way else "")
+
+
 def _failure(execution: Execution) -> StageRun | None:
     """The stage whose failure stops the run."""
     for stage in execution.stages:
-        stops = spec_of(execution, stage).on_failure is OnFailure.STOP
+        stops = spec_of(execution, stage).on_failure is not OnFailure.CONTINUE
         if stage.status is StageStatus.FAILED and stops:
             return stage
     return None
+
+
+def _superseded(execution: Execution) -> StageRun | None:
+    """The stage that found something newer in its place."""
+    return next((s for s in execution.stages if s.status is StageStatus.CANCELED), None)
+
+
+def _fresh(stage: StageRun) -> StageRun:
+    """The stage as if it had never run; work that was not taken back can still be."""
+    undo = stage.undo if stage.undone is None else None
+    return StageRun(index=stage.index, name=stage.name, type=stage.type, log=stage.log, undo=undo)
 
 
 def _suspended(stage: StageRun, waiting_for: str, wake: datetime | None, now: datetime) -> StageRun:

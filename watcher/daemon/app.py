@@ -21,6 +21,8 @@ from watcher.config.load import Config
 from watcher.core import schedule
 from watcher.core.account import Account
 from watcher.core.pipeline import ExecutionStatus
+from watcher.daemon.clusters import ClusterConnections
+from watcher.daemon.deployed import ConfiguredAccounts
 from watcher.engine.board import StatusBoard
 from watcher.engine.poller import Poller
 from watcher.engine.repositories import RepositoryList
@@ -72,6 +74,8 @@ class App:
         self.log = log
         self.clock = clock
         self.environment = environment
+        self.clusters = ClusterConnections(lambda: self.config.clusters, environment)
+        self.accounts = ConfiguredAccounts(self)
         self.members: dict[str, Member] = {}
         self._catalogs = dict(catalogs)
         self._flushed_blocked = hosts.blocked()
@@ -169,6 +173,7 @@ class App:
     async def close(self) -> None:
         for member in self.members.values():
             await member.client.aclose()
+        await self.clusters.close()
 
 
 def _unfinished(store: Store) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Protocol
 
 from watcher.core import planning, stepping
 from watcher.core.pipeline import Execution, Json, NewExecution
+from watcher.daemon.deployed import StageDeployments
 from watcher.engine.rules import Rules
 from watcher.engine.runner import utc_now
 from watcher.errors import StageError, UsageError
 from watcher.http_client import Connections, HttpSettings
 from watcher.registry.client import RegistryClient
-from watcher.stages.base import StageContext, StageLog
+from watcher.stages.base import Accounts, Clusters, StageContext, StageLog, StageMemory
 from watcher.store.threaded import ThreadedStore
 
 _MOST_FACTS = 1000
@@ -31,6 +32,12 @@ class Clients(Protocol):
 
 class World(Clients, Protocol):
     """What the contexts are made of; an App is one."""
+
+    @property
+    def clusters(self) -> Clusters: ...
+
+    @property
+    def accounts(self) -> Accounts: ...
 
     @property
     def store(self) -> ThreadedStore: ...
@@ -52,10 +59,15 @@ def contexts(world: World) -> Callable[[Execution, int, StageLog], StageContext]
         for over in [key for key in facts if len(facts) > _MOST_FACTS and key != execution.id]:
             del facts[over]
         run = facts.setdefault(execution.id, RunFacts(execution, world))
-        stage = execution.stages[index]
+        stage, spec = execution.stages[index], execution.pipeline.stages[index]
+
+        async def save(memory: StageMemory) -> None:
+            resumed, undo = memory.resumed, memory.undo
+            await world.store.run(lambda s: s.remember(execution.id, index, resumed, undo))
+
         return StageContext(
             execution=execution,
-            spec=execution.pipeline.stages[index],
+            spec=spec,
             index=index,
             attempt=stage.attempts,
             outputs=stepping.outputs_of(execution),
@@ -65,7 +77,10 @@ def contexts(world: World) -> Callable[[Execution, int, StageLog], StageContext]
             http=connections.client,
             now=utc_now,
             sleep=asyncio.sleep,
-            resumed=stage.resumed,
+            clusters=world.clusters,
+            deployments=StageDeployments(world.store, execution, spec, utc_now),
+            accounts=world.accounts,
+            memory=StageMemory(resumed=stage.resumed, undo=stage.undo, save=save),
             secret_variables=world.secret_variables,
         )
 

@@ -12,14 +12,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from watcher.core.pipeline import Execution, ExecutionStatus, NewExecution
-from watcher.engine.dispatch import (
-    SECONDS_TO_STOP,
-    Active,
-    ContextFactory,
-    Dispatcher,
-    Interruption,
-    tell_finished,
-)
+from watcher.engine.dispatch import Dispatcher, tell_finished
+from watcher.engine.invocation import SECONDS_TO_STOP, Active, ContextFactory, Interruption
 from watcher.stages.base import Stage
 from watcher.store.connection import no_fault
 from watcher.store.sqlite import Store

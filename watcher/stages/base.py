@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from watcher.core.pipeline import Execution, Json, StageOutcome, StageSpec
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import httpx
 
     from watcher.config.fields import Kind
+    from watcher.core.account import Account, Credential
+    from watcher.core.cluster import Cluster
+    from watcher.core.deployment import Bundle, Rejection
+    from watcher.kube.client import ClusterClient
     from watcher.render.expressions import Guard
 
 LOG_LIMIT = 64 * 1024
@@ -50,6 +54,51 @@ class Children(Protocol):
         ...
 
 
+class Clusters(Protocol):
+    """The Kubernetes clusters of the config."""
+
+    def settings(self, name: str | None) -> Cluster:
+        """What the config says of a cluster; without a name the only one, or the default.
+
+        Raises StageError when there is none of that name, or several and no name.
+        """
+        ...
+
+    async def client(self, name: str | None) -> ClusterClient:
+        """The connection to a cluster, made when it is first needed and shared by all runs.
+        Raises StageError as `settings` does, and ClusterError when it can't be configured."""
+        ...
+
+
+class Deployments(Protocol):
+    """What earlier runs of this run's pipeline left behind, for the stage that asks."""
+
+    async def last_good(self) -> Bundle | None:
+        """What the last run of this pipeline and stage applied that went well."""
+        ...
+
+    async def propose(self, bundle: Bundle) -> None:
+        """Remember what this run applies. It becomes the last good one when the run has ended,
+        unless the stage failed or was undone."""
+        ...
+
+    async def reject(self, digest: str | None, reason: str) -> None:
+        """Fire this digest (else the run's tag) no more for this pipeline (SPEC 6.4)."""
+        ...
+
+    async def rejected(self, digest: str | None) -> Rejection | None:
+        """Why the digest (else the run's tag) must not be deployed by this pipeline, if so."""
+        ...
+
+
+class Accounts(Protocol):
+    """The credentials of the config's accounts, for stages that hand one on."""
+
+    async def credential(self, name: str) -> tuple[Account, Credential]:
+        """Asked for anew. Raises StageError for an unknown name, CredentialError."""
+        ...
+
+
 class Stage(Protocol):
     """One type of stage. `options` is the schema of its value in the config."""
 
@@ -58,6 +107,11 @@ class Stage(Protocol):
 
     @property
     def options(self) -> Kind: ...
+
+    @property
+    def has_dry_run(self) -> bool:
+        """Whether it knows to change nothing when its pipeline is a dry run; others are skipped."""
+        ...
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
         """Do the work, or a part of it.
@@ -68,6 +122,42 @@ class Stage(Protocol):
         must leave nothing running.
         """
         ...
+
+
+@runtime_checkable
+class Undoable(Stage, Protocol):
+    """A stage whose work can be taken back (`on_failure: rollback`)."""
+
+    async def undo(self, options: Json, context: StageContext) -> StageOutcome:
+        """Put back what was there before `run`; called only when the stage's memory holds what
+        undoing needs, after a crash once more. Done or Skipped end it well; a log line says what
+        was put back. Everything else is a rollback that failed, a Retry is tried again first."""
+        ...
+
+
+@dataclass(slots=True)
+class StageMemory:
+    """What a stage must still know after a crash; each word is kept in the state file at once.
+
+    `resumed` is handed to the stage's next start and forgotten at its end. `undo` is what taking
+    its work back needs; it outlives the stage, until the run has ended well.
+    """
+
+    resumed: Json = None
+    undo: Json = None
+    save: Callable[[StageMemory], Awaitable[None]] | None = None
+
+    async def keep(self, *, resumed: Json) -> None:
+        self.resumed = resumed
+        await self._save()
+
+    async def keep_undo(self, undo: Json) -> None:
+        self.undo = undo
+        await self._save()
+
+    async def _save(self) -> None:
+        if self.save is not None:
+            await self.save(self)
 
 
 @dataclass(slots=True)
@@ -105,8 +195,8 @@ class StageLog:
 class StageContext:
     """Everything that one run of one stage may use.
 
-    `outputs` holds what earlier stages gave, by stage name. `attempt` counts from 1. `resumed` is
-    the state of the stage's own earlier Waiting, None at its first run. `now` gives aware UTC.
+    `outputs` holds what earlier stages gave, by stage name. `attempt` counts from 1. `memory` is
+    what the stage kept at an earlier start, or as the state of a Waiting. `now` gives aware UTC.
     `secret_variables` name variables of the environment that hold passwords: no child sees them.
     """
 
@@ -121,8 +211,16 @@ class StageContext:
     http: Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
-    resumed: Json = None
+    clusters: Clusters
+    deployments: Deployments
+    accounts: Accounts
+    memory: StageMemory = field(default_factory=StageMemory)
     secret_variables: frozenset[str] = frozenset()
+
+    @property
+    def resumed(self) -> Json:
+        """The state that the stage kept for itself, None at its first run."""
+        return self.memory.resumed
 
     @property
     def idempotency_key(self) -> str:

@@ -50,6 +50,7 @@ class CommandStage:
     the stage has further attempts."""
 
     type: ClassVar[str] = "command"
+    has_dry_run: ClassVar[bool] = False
     options: ClassVar[Kind] = Either(_RUN, _LONG)
 
     grace: timedelta = timedelta(seconds=5)

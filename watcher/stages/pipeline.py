@@ -23,6 +23,7 @@ class PipelineStage:
     """The child is queued once, under the key `<execution>/<stage>`, however often this runs."""
 
     type = "pipeline"
+    has_dry_run = False
     options: Kind = Section(
         {
             "name": Field(

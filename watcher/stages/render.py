@@ -23,6 +23,7 @@ class RenderStage:
     earlier runs that have no manifest any more are left alone."""
 
     type = "render"
+    has_dry_run = False
     options: Kind = Section(
         {
             "manifests": Field(

@@ -20,6 +20,7 @@ LONGEST_ANSWER = 30.0
 
 class VerifyStage:
     type = "verify"
+    has_dry_run = False
     options: Kind = Section(
         {
             "url": Field(

@@ -14,6 +14,7 @@ class WaitStage:
     """Its end is computed once, when the stage is first reached."""
 
     type = "wait"
+    has_dry_run = False
     options: Kind = Either(
         Duration(),
         Section(

@@ -26,6 +26,7 @@ class WebhookStage:
     (SPEC 6.2). 5xx, 429 and a lost connection may be tried again, other answers may not."""
 
     type = "webhook"
+    has_dry_run = False
     options: Kind = Section(
         {
             "url": Field(

@@ -14,11 +14,20 @@ from watcher.core import stepping
 from watcher.core.pipeline import (
     Execution,
     ExecutionStatus,
+    Json,
     NewExecution,
     StageStatus,
 )
 from watcher.errors import UsageError
-from watcher.store.rows import clean, load_executions, seconds, stage_values, to_text
+from watcher.store import deployments
+from watcher.store.rows import (
+    clean,
+    load_executions,
+    optional_text,
+    seconds,
+    stage_values,
+    to_text,
+)
 
 
 def submit(db: sqlite3.Connection, new: NewExecution, parent: str | None = None) -> bool:
@@ -138,10 +147,22 @@ def save(
         ),
     )
     if execution.status.is_final:
+        _forget_undo(db, execution)
+        deployments.settle(db, execution)
         _wake_waiters(db, execution.id)
     elif stage is not None:
         _wake_at_once_if_over(db, execution.id, stage.index, waiting_for)
     return load_by_ids(db, [execution.id])[0]
+
+
+def remember(
+    db: sqlite3.Connection, identifier: str, index: int, resumed: Json, undo: Json
+) -> None:
+    """What a stage under way wants to know after a crash."""
+    db.execute(
+        "UPDATE stage_run SET resumed = ?, undo = ? WHERE execution = ? AND position = ?",
+        (optional_text(resumed), optional_text(undo), identifier, index),
+    )
 
 
 def save_logs(db: sqlite3.Connection, logs: Mapping[tuple[str, int], str]) -> None:
@@ -251,9 +272,16 @@ def _update_stage(db: sqlite3.Connection, execution: Execution, index: int) -> N
     db.execute(
         "UPDATE stage_run SET status = ?, attempts = ?, starts = ?, started = ?, finished = ?, "
         "suspended = ?, wake = ?, deadline = ?, waiting_for = ?, resumed = ?, error = ?, "
-        "outputs = ?, log = ? WHERE execution = ? AND position = ?",
+        "outputs = ?, log = ?, undo = ?, undo_starts = ?, undone = ?, undo_error = ? "
+        "WHERE execution = ? AND position = ?",
         (*stage_values(execution.stages[index]), execution.id, index),
     )
+
+
+def _forget_undo(db: sqlite3.Connection, execution: Execution) -> None:
+    """A run that ended well is never rolled back; a failed one may be retried."""
+    if execution.status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.SKIPPED):
+        db.execute("UPDATE stage_run SET undo = NULL WHERE execution = ?", (execution.id,))
 
 
 def _wake_waiters(db: sqlite3.Connection, ended: str) -> None:

@@ -26,7 +26,7 @@ EXECUTION_COLUMNS = (
 STAGE_COLUMNS = (
     "s.execution, s.position, s.name, s.type, s.status, s.attempts, s.starts, s.started, "
     "s.finished, s.suspended, s.wake, s.deadline, s.waiting_for, s.resumed, s.error, s.outputs, "
-    "a.approved, a.person, a.time"
+    "a.approved, a.person, a.time, s.undo_starts, s.undone, s.undo_error"
 )
 
 
@@ -98,10 +98,10 @@ def load_executions(
         tuple(values),
     ).fetchall()
     stages: dict[str, list[StageRun]] = {row[0]: [] for row in rows}
-    log = "s.log" if logs else "''"
+    kept = "s.log, s.undo" if logs else "'', NULL"
     for identifier in stages:
         for row in db.execute(
-            f"SELECT {STAGE_COLUMNS}, {log} FROM stage_run s LEFT JOIN approval a "  # noqa: S608
+            f"SELECT {STAGE_COLUMNS}, {kept} FROM stage_run s LEFT JOIN approval a "  # noqa: S608
             "ON a.execution = s.execution AND a.position = s.position "
             "WHERE s.execution = ? ORDER BY s.position",
             (identifier,),
@@ -126,6 +126,10 @@ def stage_values(stage: StageRun) -> tuple[object, ...]:
         clean(stage.error),
         optional_text(stage.outputs),
         clean(stage.log),
+        optional_text(stage.undo),
+        stage.undo_starts,
+        seconds(stage.undone),
+        clean(stage.undo_error),
     )
 
 
@@ -177,5 +181,9 @@ def _stage(row: tuple[Any, ...]) -> StageRun:
         error=row[14],
         outputs=from_text(row[15]),
         approval=approval,
-        log=row[19],
+        undo_starts=row[19],
+        undone=moment(row[20]),
+        undo_error=row[21],
+        log=row[22],
+        undo=from_text(row[23]),
     )

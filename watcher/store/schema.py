@@ -195,4 +195,41 @@ _FIRST: Migration = (
     "CREATE INDEX request_pending ON request (id) WHERE finished IS NULL",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_ROLLBACK: Migration = (
+    # What taking a stage's work back needs, and how that went.
+    "ALTER TABLE stage_run ADD COLUMN undo TEXT",
+    "ALTER TABLE stage_run ADD COLUMN undo_starts INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE stage_run ADD COLUMN undone REAL",
+    "ALTER TABLE stage_run ADD COLUMN undo_error TEXT",
+    # What a stage of a run applied to a cluster, compressed JSON without the values of Secrets.
+    # Of each stage the last good one is kept, and those of runs that have not ended.
+    """
+    CREATE TABLE deployment (
+        pipeline TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        execution TEXT NOT NULL REFERENCES execution (id),
+        good INTEGER NOT NULL DEFAULT 0 CHECK (good IN (0, 1)),
+        bundle BLOB NOT NULL,
+        PRIMARY KEY (pipeline, stage, execution)
+    ) STRICT
+    """,
+    # Images that a rollback took out of a pipeline; `image` is the digest, or where none is known
+    # account, repository and tag.
+    """
+    CREATE TABLE rejection (
+        id INTEGER PRIMARY KEY,
+        pipeline TEXT NOT NULL,
+        image TEXT NOT NULL,
+        account TEXT,
+        repository TEXT,
+        tag TEXT,
+        digest TEXT,
+        execution TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        time REAL NOT NULL,
+        UNIQUE (pipeline, image)
+    ) STRICT
+    """,
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK)

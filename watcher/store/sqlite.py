@@ -13,10 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from watcher.core.change import KnownRepository
+from watcher.core.deployment import Bundle, Rejection
 from watcher.core.pipeline import Execution, ExecutionStatus, Json, NewExecution
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.core.trigger import Trigger
-from watcher.store import claims, events, executions, polls, requests
+from watcher.store import (
+    claims,
+    deployments,
+    events,
+    executions,
+    polls,
+    rejections,
+    requests,
+)
 from watcher.store.claims import Claimed
 from watcher.store.connection import Fault, no_fault, open_state, transaction, translated
 from watcher.store.events import EventSelector
@@ -223,6 +232,11 @@ class Store:
         with self._writing("outcome") as db:
             return executions.save(db, execution, index, wake)
 
+    def remember(self, identifier: str, index: int, resumed: Json, undo: Json) -> None:
+        """What a stage under way wants to know after a crash."""
+        with self._writing("memory") as db:
+            executions.remember(db, identifier, index, resumed, undo)
+
     def save_logs(self, logs: Mapping[tuple[str, int], str]) -> None:
         """What stages under way have said so far, by (execution, index)."""
         with self._writing("logs", durable=False) as db:
@@ -239,6 +253,33 @@ class Store:
             if without_people:
                 return claims.next_wake_without_people(db)
             return claims.next_wake(db)
+
+    # What was deployed
+
+    def last_good(self, pipeline: str, stage: str) -> Bundle | None:
+        """What the last run of this pipeline applied in this stage, if it went well."""
+        with self._reading() as db:
+            return deployments.last_good(db, pipeline, stage)
+
+    def propose(self, pipeline: str, stage: str, bundle: Bundle) -> None:
+        """Keep what a run applies; it is the last good one when that run has ended well."""
+        with self._writing("propose") as db:
+            deployments.propose(db, pipeline, stage, bundle)
+
+    def reject(self, rejection: Rejection) -> None:
+        """Fire an image no more for a pipeline, until it is cleared (SPEC 6.4)."""
+        with self._writing("reject") as db:
+            rejections.add(db, rejection)
+
+    def rejections(self, pipeline: str | None = None) -> list[Rejection]:
+        """Oldest first."""
+        with self._reading() as db:
+            return rejections.listed(db, pipeline)
+
+    def clear_rejections(self, identifiers: Iterable[int]) -> int:
+        """Let images go again; how many there were."""
+        with self._writing("clear") as db:
+            return rejections.clear(db, identifiers)
 
     # Beside a daemon
 

@@ -31,6 +31,8 @@ class Event(StrEnum):
     STAGE_STARTED = "stage_started"
     STAGE_RETRIED = "stage_retried"
     STAGE_FINISHED = "stage_finished"
+    ROLLBACK_STARTED = "rollback_started"
+    ROLLBACK_FAILED = "rollback_failed"
     REQUEST_SERVED = "request_served"
     STATE_FAILED = "state_failed"
     INTERNAL_ERROR = "internal_error"
