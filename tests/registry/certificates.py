@@ -1,4 +1,4 @@
-"""Throw-away certificates for tests: an authority, and server certificates as the case needs."""
+"""Throw-away certificates for tests: an authority, and certificates of servers and clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = timedelta(days=1)
 
@@ -37,19 +37,34 @@ class Authority:
 
     def issue(self, host: str, *, expired: bool = False) -> Path:
         """A PEM file with key and certificate for a host name or IP address."""
-        key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        names = x509.SubjectAlternativeName([_general_name(host)])
+        return self._issue(host, subject, names, expired=expired)
+
+    def issue_client(
+        self, name: str, *, organizations: tuple[str, ...] = (), expired: bool = False
+    ) -> Path:
+        """A PEM file with key and certificate of a client; Kubernetes reads user and groups so."""
+        groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations]
+        subject = x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        return self._issue(name, subject, usage, expired=expired)
+
+    def _issue(
+        self, name: str, subject: x509.Name, extension: x509.ExtensionType, *, expired: bool
+    ) -> Path:
+        key = ec.generate_private_key(ec.SECP256R1())
         end = self._now - _DAY if expired else self._now + 5 * _DAY
         certificate = (
             self._builder(subject, key.public_key(), end)
-            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+            .add_extension(extension, critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
                 critical=False,
             )
             .sign(self._key, hashes.SHA256())
         )
-        path = self._directory / f"{host}{'-expired' if expired else ''}.pem"
+        path = self._directory / f"{name}{'-expired' if expired else ''}.pem"
         path.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
