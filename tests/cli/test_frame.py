@@ -20,6 +20,7 @@ HEAVY = (
     "pydantic",
     "rich",
     "ruamel.yaml",
+    "kubernetes",
     "semantic_version",
     "structlog",
     "tenacity",

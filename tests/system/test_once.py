@@ -32,6 +32,7 @@ HEAVY = (
     "pydantic",
     "rich",
     "ruamel",
+    "kubernetes",
     "semantic_version",
     "structlog",
     "tenacity",
