@@ -1,0 +1,338 @@
+"""From the settings of a cluster to its connection pool: the only importer of `kubernetes`.
+
+The official client loads addresses, authorities, proxies and in-cluster settings and makes the
+pool. Never its global default, never its anonymous fallback. Imported when a stage needs a cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from watcher import __version__
+from watcher.core.cluster import Cluster
+from watcher.kube.answers import Answer
+from watcher.kube.certificates import MemoryFile, not_after
+from watcher.kube.credentials import (
+    CertificateFiles,
+    Credentials,
+    Fixed,
+    FromPlugin,
+    Held,
+    TokenFile,
+    basic,
+    bearer,
+)
+from watcher.kube.exec_plugin import SECONDS, exec_plugin
+from watcher.kube.kubeconfig import Access, Entry, kubeconfig_files, misconfigured, read_access
+from watcher.kube.requests import Request
+from watcher.kube.transport import Timeouts, send
+
+if TYPE_CHECKING:
+    import urllib3
+
+WORKERS = 4
+"""Requests at once per cluster, and connections kept; more made nothing faster."""
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What connecting depends on beside the config."""
+
+    environment: Mapping[str, str]
+    home: Path
+    service_account: Path = SERVICE_ACCOUNT
+    plugin_seconds: float = SECONDS
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """A pool made for one credential, with the files that its connections read."""
+
+    held: Held
+    manager: urllib3.PoolManager
+    files: tuple[MemoryFile, ...]
+
+
+class Connection:
+    """A cluster's connections. Its methods block; threads may share it."""
+
+    def __init__(
+        self,
+        *,
+        server: str,
+        namespace: str | None,
+        credentials: Credentials,
+        configuration: Callable[[], Any],
+        files: tuple[MemoryFile, ...],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.server = server
+        self.namespace = namespace
+        self._credentials = credentials
+        self._configuration = configuration
+        self._files = files
+        self._now = now
+        self._lock = Lock()
+        self._pool: _Pool | None = None
+
+    def prepare(self) -> None:
+        """Get the credential, so that what is wrong with it shows before any request."""
+        self._ready(self._credentials.current())
+
+    def send(self, request: Request, timeouts: Timeouts) -> tuple[Answer, Held]:
+        """The answer, whatever its status, and the credential that it answers. Raises
+        ClusterError as `transport.send` and the credential do."""
+        held = self._credentials.current()
+        pool = self._ready(held)
+        headers = {"user-agent": f"registry-watcher/{__version__}", **held.headers}
+        answer = send(pool.manager, self.server, request, headers=headers, timeouts=timeouts)
+        return answer, held
+
+    def renew(self, refused: Held) -> bool:
+        """After a 401 to `refused`: whether it is worth asking again. Raises ClusterError
+        (CONFIGURATION), also where the client certificate has ended."""
+        another = self._credentials.renew(refused)
+        self._check_end(self._credentials.current())
+        return another
+
+    def close(self) -> None:
+        with self._lock:
+            if self._pool is not None:
+                self._pool.manager.clear()
+                self._pool = None
+
+    def _ready(self, held: Held) -> _Pool:
+        """The pool for the credential; another certificate means other connections."""
+        with self._lock:
+            pool = self._pool
+            if pool is None or pool.held.certificate != held.certificate:
+                self._check_end(held)
+                if pool is not None:
+                    pool.manager.clear()
+                self._pool = pool = self._make(held)
+            return pool
+
+    def _make(self, held: Held) -> _Pool:
+        from kubernetes.client.rest import RESTClientObject
+
+        configuration = self._configuration()
+        files: tuple[MemoryFile, ...] = ()
+        if held.certificate is not None and held.key is not None:
+            files = (MemoryFile(held.certificate), MemoryFile(held.key))
+            configuration.cert_file, configuration.key_file = (str(file.path) for file in files)
+        return _Pool(held, RESTClientObject(configuration).pool_manager, files)
+
+    def _check_end(self, held: Held) -> None:
+        ends = not_after(held.certificate) if held.certificate else None
+        if ends is not None and ends <= self._now():
+            raise misconfigured(
+                f"the client certificate for {urlsplit(self.server).netloc} expired on "
+                f"{ends:%Y-%m-%d %H:%M} UTC",
+                "renew it, or the kubeconfig that holds it",
+            )
+
+
+def open_connection(cluster: Cluster, surroundings: Surroundings) -> Connection:
+    """Find out how to reach the cluster; sends nothing. Raises ClusterError (CONFIGURATION).
+
+    In this order: what the config says, `$KUBECONFIG`, the pod's own account, `~/.kube/config`.
+    """
+    environment, home = surroundings.environment, surroundings.home
+    named = environment.get("KUBECONFIG", "")
+    if cluster.kubeconfig is not None:
+        return _from_kubeconfig((cluster.kubeconfig,), cluster.context, surroundings)
+    if named:
+        return _from_kubeconfig(kubeconfig_files(named, home), cluster.context, surroundings)
+    if cluster.context is None and _in_cluster(surroundings):
+        return _from_pod(surroundings)
+    return _from_kubeconfig((home / ".kube" / "config",), cluster.context, surroundings)
+
+
+def _in_cluster(surroundings: Surroundings) -> bool:
+    host = surroundings.environment.get("KUBERNETES_SERVICE_HOST")
+    return bool(host) and (surroundings.service_account / "token").is_file()
+
+
+def _from_pod(surroundings: Surroundings) -> Connection:
+    directory = surroundings.service_account
+    loaded = _pod_configuration(surroundings)
+    return Connection(
+        server=loaded.host,
+        namespace=_pod_namespace(directory),
+        credentials=TokenFile(directory / "token", clock=surroundings.clock),
+        configuration=lambda: _pod_configuration(surroundings),
+        files=(),
+        now=surroundings.now,
+    )
+
+
+def _pod_configuration(surroundings: Surroundings) -> Any:
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException
+    from kubernetes.config.incluster_config import InClusterConfigLoader
+
+    directory = surroundings.service_account
+    configuration = Configuration()
+    loader = InClusterConfigLoader(  # type: ignore[no-untyped-call]
+        token_filename=str(directory / "token"),
+        cert_filename=str(directory / "ca.crt"),
+        try_refresh_token=False,
+        environ=surroundings.environment,
+    )
+    try:
+        loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        raise misconfigured(f"the pod's service account can't be used: {error}") from None
+    configuration.proxy = None
+    return _tuned(configuration)
+
+
+def _pod_namespace(directory: Path) -> str | None:
+    try:
+        return (directory / "namespace").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _from_kubeconfig(
+    files: tuple[Path, ...], context: str | None, surroundings: Surroundings
+) -> Connection:
+    access = read_access(files, context)
+    credentials = _credentials(access, surroundings)
+    _check_secrecy(access)
+    authority = _authority(access)
+    return Connection(
+        server=access.server,
+        namespace=access.namespace,
+        credentials=credentials,
+        configuration=lambda: _configuration(access, authority),
+        files=(authority,) if authority else (),
+        now=surroundings.now,
+    )
+
+
+def _configuration(access: Access, authority: MemoryFile | None) -> Any:
+    """What the official loader makes of the context; the credential is kept from it."""
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, load_kube_config_from_dict
+
+    cluster = {k: v for k, v in access.cluster.items() if k != "certificate-authority-data"}
+    if authority is not None:
+        cluster["certificate-authority"] = str(authority.path)
+    configuration = Configuration()
+    try:
+        load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+            {
+                "clusters": [{"name": "cluster", "cluster": cluster}],
+                "users": [{"name": "user", "user": {}}],
+                "contexts": [
+                    {"name": "context", "context": {"cluster": "cluster", "user": "user"}}
+                ],
+            },
+            context="context",
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except ConfigException as error:
+        raise misconfigured(f"the context {access.context!r} can't be used: {error}") from None
+    return _tuned(configuration)
+
+
+def _tuned(configuration: Any) -> Any:
+    configuration.retries = False
+    configuration.keep_alive = True
+    configuration.connection_pool_maxsize = WORKERS
+    return configuration
+
+
+def _authority(access: Access) -> MemoryFile | None:
+    data = access.cluster.get("certificate-authority-data")
+    return MemoryFile(_decoded(data, "certificate-authority-data")) if data else None
+
+
+def _decoded(data: object, key: str) -> bytes:
+    try:
+        return base64.b64decode(str(data), validate=True)
+    except binascii.Error:
+        raise misconfigured(f"{key} of the kubeconfig is not base64") from None
+
+
+def _credentials(access: Access, surroundings: Surroundings) -> Credentials:
+    """The user's credential. A file wins over a token beside it, both over a plug-in, as with
+    kubectl."""
+    user, name = access.user, f"the user {access.user_name!r} of the kubeconfig"
+    if "auth-provider" in user:
+        raise misconfigured(
+            f"{name} has an auth-provider, which Kubernetes dropped", "use an exec plug-in"
+        )
+    if any(key in user for key in ("as", "as-groups", "as-uid", "as-user-extra")):
+        raise misconfigured(f"{name} impersonates another, which is not supported")
+    certificate = _inline_certificate(user)
+    if user.get("tokenFile"):
+        file = Path(user["tokenFile"])
+        return TokenFile(file, clock=surroundings.clock, beside=certificate)
+    headers: Mapping[str, str] = {}
+    if user.get("token"):
+        headers = bearer(str(user["token"]), name)
+    elif user.get("exec"):
+        plugin = exec_plugin(access, surroundings.environment, seconds=surroundings.plugin_seconds)
+        return FromPlugin(plugin, now=surroundings.now)
+    elif user.get("username") and user.get("password"):
+        headers = basic(str(user["username"]), str(user["password"]))
+    if certificate is not None:
+        return Fixed(
+            Held(headers=headers, certificate=certificate.certificate, key=certificate.key)
+        )
+    if user.get("client-certificate") and user.get("client-key"):
+        files = (Path(user["client-certificate"]), Path(user["client-key"]))
+        return CertificateFiles(*files, headers)
+    if not headers:
+        raise misconfigured(f"{name} holds no credential")
+    return Fixed(Held(headers=headers))
+
+
+def _inline_certificate(user: Entry) -> Held | None:
+    parts = [
+        _decoded(user[f"{key}-data"], f"{key}-data") if user.get(f"{key}-data") else None
+        for key in ("client-certificate", "client-key")
+    ]
+    certificate, key = parts
+    return Held(certificate=certificate, key=key) if certificate and key else None
+
+
+def _check_secrecy(access: Access) -> None:
+    """Refuse to send what anybody on the way could read and use."""
+    user = access.user
+    secret = any(user.get(key) for key in ("token", "tokenFile", "exec", "password"))
+    if secret and access.cluster.get("insecure-skip-tls-verify"):
+        raise misconfigured(
+            f"the context {access.context!r} skips the verification of TLS, and would send its "
+            "token to whoever answers",
+            "write the cluster's certificate-authority-data instead",
+        )
+    address = urlsplit(access.server)
+    if secret and address.scheme == "http" and not _is_loopback(address.hostname or ""):
+        raise misconfigured(
+            f"the context {access.context!r} would send its token unencrypted", "use https://"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

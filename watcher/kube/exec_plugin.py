@@ -1,0 +1,208 @@
+"""Exec plug-ins of a kubeconfig: a program that prints a credential.
+
+https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+Run here because the official client waits for ever for one that hangs, gives it the terminal, and
+goes on without a credential when it fails. Only `credentials` imports this.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from watcher.errors import ClusterError
+from watcher.kube.kubeconfig import Access, Entry, misconfigured
+from watcher.kube.redaction import redacted
+
+SECONDS = 30.0
+"""How long a plug-in may take."""
+
+API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+_OUTPUT = 1 << 20
+_STDERR_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """What a plug-in printed: a token, a certificate with its key (PEM), or both."""
+
+    token: str | None = field(repr=False)
+    certificate: bytes | None = field(repr=False)
+    key: bytes | None = field(repr=False)
+    expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecPlugin:
+    """A plug-in as configured. `environment` is what it inherits."""
+
+    name: str
+    command: tuple[str, ...]
+    api_version: str
+    environment: Mapping[str, str] = field(repr=False)
+    install_hint: str | None = None
+    seconds: float = SECONDS
+
+    def run(self) -> Granted:
+        """Run it and wait. Raises ClusterError (CONFIGURATION) that names it and, redacted, what
+        it said on stderr."""
+        code, stdout, stderr = self._run()
+        if code != 0:
+            how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+            raise self._failed(how, stderr)
+        try:
+            return _granted(json.loads(stdout), self.api_version)
+        except (ValueError, TypeError, KeyError) as error:
+            why = str(error) if isinstance(error, _Unusable) else "it is no ExecCredential"
+            raise self._failed(f"printed what can't be used: {why}", stderr) from None
+
+    def _run(self) -> tuple[int, bytes, bytes]:
+        try:
+            process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(self.environment),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            words = error.strerror if isinstance(error, OSError) and error.strerror else "not valid"
+            raise misconfigured(
+                f"the exec plug-in {self.name!r} can't be started: {words}", self.install_hint
+            ) from error
+        with process:
+            try:
+                stdout, stderr = process.communicate(timeout=self.seconds)
+            except subprocess.TimeoutExpired:
+                _end_group(process)
+                raise self._failed(f"did not end within {self.seconds:g} s", b"") from None
+        return process.returncode, stdout[:_OUTPUT], stderr
+
+    def _failed(self, how: str, stderr: bytes) -> ClusterError:
+        said = redacted(stderr.decode(errors="replace"), limit=_STDERR_SHOWN)
+        return misconfigured(
+            f"the exec plug-in {self.name!r} {how}" + (f": {said}" if said else ""),
+            "run it by hand as this user; no request was sent without a credential",
+        )
+
+
+def exec_plugin(
+    access: Access, environment: Mapping[str, str], *, seconds: float = SECONDS
+) -> ExecPlugin:
+    """The plug-in of the kubeconfig's user. Raises ClusterError (CONFIGURATION)."""
+    entry = access.user["exec"]
+    name = entry.get("command") if isinstance(entry, dict) else None
+    if not isinstance(name, str) or not name:
+        raise misconfigured(f"the exec plug-in of the user {access.user_name!r} has no command")
+    version = entry.get("apiVersion")
+    if version not in API_VERSIONS:
+        raise misconfigured(
+            f"the exec plug-in {name!r} speaks {version}", f"known are {' and '.join(API_VERSIONS)}"
+        )
+    if entry.get("interactiveMode") == "Always":
+        raise misconfigured(f"the exec plug-in {name!r} wants a terminal, and there is none")
+    given = {str(item["name"]): str(item["value"]) for item in entry.get("env") or ()}
+    hint = entry.get("installHint")
+    return ExecPlugin(
+        name=name,
+        command=(_program(name, access.user_directory), *map(str, entry.get("args") or ())),
+        api_version=version,
+        environment={
+            **environment,
+            **given,
+            "KUBERNETES_EXEC_INFO": json.dumps(_exec_info(entry, version, access.cluster)),
+        },
+        install_hint=redacted(hint, limit=500) if isinstance(hint, str) else None,
+        seconds=seconds,
+    )
+
+
+def _program(name: str, directory: Path) -> str:
+    """A relative path counts from the kubeconfig; a bare name is looked for on PATH."""
+    return str(directory / name) if "/" in name else name
+
+
+def _exec_info(entry: Entry, version: str, cluster: Entry) -> dict[str, Any]:
+    spec: dict[str, Any] = {"interactive": False}
+    if entry.get("provideClusterInfo"):
+        spec["cluster"] = _cluster_info(cluster)
+    return {"kind": "ExecCredential", "apiVersion": version, "spec": spec}
+
+
+def _cluster_info(cluster: Entry) -> dict[str, Any]:
+    keys = (
+        "server",
+        "tls-server-name",
+        "insecure-skip-tls-verify",
+        "certificate-authority-data",
+        "proxy-url",
+    )
+    info = {key: cluster[key] for key in keys if cluster.get(key)}
+    authority = cluster.get("certificate-authority")
+    if authority and "certificate-authority-data" not in info:
+        info["certificate-authority-data"] = _base64_of(Path(authority))
+    for extension in cluster.get("extensions") or ():
+        if extension.get("name") == "client.authentication.k8s.io/exec":
+            info["config"] = extension.get("extension")
+    return info
+
+
+def _base64_of(file: Path) -> str:
+    try:
+        return base64.b64encode(file.read_bytes()).decode()
+    except OSError as error:
+        raise misconfigured(f"{file} can't be read: {error.strerror}") from error
+
+
+class _Unusable(ValueError):
+    """What is wrong with a plug-in's answer, in words that hold none of it."""
+
+
+def _granted(credential: Any, api_version: str) -> Granted:
+    if not isinstance(credential, dict) or credential.get("kind") != "ExecCredential":
+        raise _Unusable("it is no ExecCredential")
+    if credential.get("apiVersion") != api_version:
+        raise _Unusable(f"it is not of {api_version}")
+    status = credential.get("status") or {}
+    token, certificate = status.get("token"), status.get("clientCertificateData")
+    key = status.get("clientKeyData")
+    if bool(certificate) != bool(key):
+        raise _Unusable("it has a certificate without a key, or a key without a certificate")
+    if not token and not certificate:
+        raise _Unusable("it has neither a token nor a certificate")
+    return Granted(
+        token=token or None,
+        certificate=certificate.encode() if certificate else None,
+        key=key.encode() if key else None,
+        expires=_expiry(status.get("expirationTimestamp")),
+    )
+
+
+def _expiry(value: object) -> datetime | None:
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        expires = datetime.fromisoformat(value)
+    except ValueError:
+        raise _Unusable("its expirationTimestamp is no time") from None
+    return expires if expires.tzinfo else expires.replace(tzinfo=UTC)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill it with its children, which may hold its pipes open."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
