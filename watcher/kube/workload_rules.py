@@ -165,7 +165,8 @@ def _job_progress(item: Object) -> str:
         reading.count(item, "status", key) for key in ("succeeded", "active", "failed")
     )
     wanted = reading.number(item, "spec", "completions")
-    parts = [f"{done} of {wanted} completions" if wanted is not None else f"{done} pods succeeded"]
+    succeeded = f"{done} {'pod' if done == 1 else 'pods'} succeeded"
+    parts = [succeeded if wanted is None else f"{done} of {wanted} completions"]
     parts.append(f"{active} active")
     if lost:
         parts.append(f"{lost} failed")
