@@ -38,7 +38,7 @@ def json_object(answer: Answer, *, about: str) -> dict[str, Any]:
     answered in the place of the API server."""
     try:
         value = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise not_kubernetes(answer, about=about)

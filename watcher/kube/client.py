@@ -113,11 +113,17 @@ class ClusterClient:
         return object_of(answer, resource.kind, about=request.about)
 
     async def list(
-        self, resource: Resource, namespace: str = "", *, labels: str | None = None
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
     ) -> list[Object]:
-        """All objects of the kind, in all namespaces unless one is given; each with its
-        `apiVersion` and `kind`, which a server leaves out in lists."""
-        selector = {"labelSelector": labels} if labels else {}
+        """All objects of the kind that the selectors take, in all namespaces unless one is given;
+        each with its `apiVersion` and `kind`, which a server leaves out in lists."""
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        selector = {key: value for key, value in selectors.items() if value}
         try:
             pages = await self._pages(resource, namespace, {"limit": str(PAGE), **selector})
         except ClusterError as error:

@@ -6,13 +6,10 @@ pool. Never its global default, never its anonymous fallback. Imported when a st
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -22,20 +19,12 @@ from watcher import __version__
 from watcher.core.cluster import Cluster
 from watcher.kube.answers import Answer
 from watcher.kube.certificates import MemoryFile, not_after
-from watcher.kube.credentials import (
-    CertificateFiles,
-    Credentials,
-    Fixed,
-    FromPlugin,
-    Held,
-    TokenFile,
-    basic,
-    bearer,
-)
-from watcher.kube.exec_plugin import SECONDS, exec_plugin
-from watcher.kube.kubeconfig import Access, Entry, kubeconfig_files, misconfigured, read_access
+from watcher.kube.credentials import FILE_SECONDS, Credentials, FromFiles, Held, KeyPair, token_from
+from watcher.kube.exec_plugin import SECONDS
+from watcher.kube.kubeconfig import Access, kubeconfig_files, misconfigured, read_access
 from watcher.kube.requests import Request
 from watcher.kube.transport import Timeouts, send
+from watcher.kube.users import decoded, user_credentials
 
 if TYPE_CHECKING:
     import urllib3
@@ -62,7 +51,7 @@ class Surroundings:
 class _Pool:
     """A pool made for one credential, with the files that its connections read."""
 
-    held: Held
+    pair: KeyPair | None
     manager: urllib3.PoolManager
     files: tuple[MemoryFile, ...]
 
@@ -88,6 +77,11 @@ class Connection:
         self._now = now
         self._lock = Lock()
         self._pool: _Pool | None = None
+
+    @property
+    def credential_seconds(self) -> float:
+        """How long getting the credential may take, beside the request."""
+        return self._credentials.seconds
 
     def prepare(self) -> None:
         """Get the credential, so that what is wrong with it shows before any request."""
@@ -119,7 +113,7 @@ class Connection:
         """The pool for the credential; another certificate means other connections."""
         with self._lock:
             pool = self._pool
-            if pool is None or pool.held.certificate != held.certificate:
+            if pool is None or pool.pair != held.pair:
                 self._check_end(held)
                 if pool is not None:
                     pool.manager.clear()
@@ -131,13 +125,13 @@ class Connection:
 
         configuration = self._configuration()
         files: tuple[MemoryFile, ...] = ()
-        if held.certificate is not None and held.key is not None:
-            files = (MemoryFile(held.certificate), MemoryFile(held.key))
+        if held.pair is not None:
+            files = (MemoryFile(held.pair.certificate), MemoryFile(held.pair.key))
             configuration.cert_file, configuration.key_file = (str(file.path) for file in files)
-        return _Pool(held, RESTClientObject(configuration).pool_manager, files)
+        return _Pool(held.pair, RESTClientObject(configuration).pool_manager, files)
 
     def _check_end(self, held: Held) -> None:
-        ends = not_after(held.certificate) if held.certificate else None
+        ends = not_after(held.pair.certificate) if held.pair else None
         if ends is not None and ends <= self._now():
             raise misconfigured(
                 f"the client certificate for {urlsplit(self.server).netloc} expired on "
@@ -173,7 +167,11 @@ def _from_pod(surroundings: Surroundings) -> Connection:
     return Connection(
         server=loaded.host,
         namespace=_pod_namespace(directory),
-        credentials=TokenFile(directory / "token", clock=surroundings.clock),
+        credentials=FromFiles(
+            lambda: Held(headers=token_from(directory / "token")),
+            clock=surroundings.clock,
+            lifetime=FILE_SECONDS,
+        ),
         configuration=lambda: _pod_configuration(surroundings),
         files=(),
         now=surroundings.now,
@@ -212,8 +210,13 @@ def _from_kubeconfig(
     files: tuple[Path, ...], context: str | None, surroundings: Surroundings
 ) -> Connection:
     access = read_access(files, context)
-    credentials = _credentials(access, surroundings)
-    _check_secrecy(access)
+    credentials = user_credentials(
+        access,
+        environment=surroundings.environment,
+        plugin_seconds=surroundings.plugin_seconds,
+        clock=surroundings.clock,
+        now=surroundings.now,
+    )
     authority = _authority(access)
     return Connection(
         server=access.server,
@@ -261,78 +264,4 @@ def _tuned(configuration: Any) -> Any:
 
 def _authority(access: Access) -> MemoryFile | None:
     data = access.cluster.get("certificate-authority-data")
-    return MemoryFile(_decoded(data, "certificate-authority-data")) if data else None
-
-
-def _decoded(data: object, key: str) -> bytes:
-    try:
-        return base64.b64decode(str(data), validate=True)
-    except binascii.Error:
-        raise misconfigured(f"{key} of the kubeconfig is not base64") from None
-
-
-def _credentials(access: Access, surroundings: Surroundings) -> Credentials:
-    """The user's credential. A file wins over a token beside it, both over a plug-in, as with
-    kubectl."""
-    user, name = access.user, f"the user {access.user_name!r} of the kubeconfig"
-    if "auth-provider" in user:
-        raise misconfigured(
-            f"{name} has an auth-provider, which Kubernetes dropped", "use an exec plug-in"
-        )
-    if any(key in user for key in ("as", "as-groups", "as-uid", "as-user-extra")):
-        raise misconfigured(f"{name} impersonates another, which is not supported")
-    certificate = _inline_certificate(user)
-    if user.get("tokenFile"):
-        file = Path(user["tokenFile"])
-        return TokenFile(file, clock=surroundings.clock, beside=certificate)
-    headers: Mapping[str, str] = {}
-    if user.get("token"):
-        headers = bearer(str(user["token"]), name)
-    elif user.get("exec"):
-        plugin = exec_plugin(access, surroundings.environment, seconds=surroundings.plugin_seconds)
-        return FromPlugin(plugin, now=surroundings.now)
-    elif user.get("username") and user.get("password"):
-        headers = basic(str(user["username"]), str(user["password"]))
-    if certificate is not None:
-        return Fixed(
-            Held(headers=headers, certificate=certificate.certificate, key=certificate.key)
-        )
-    if user.get("client-certificate") and user.get("client-key"):
-        files = (Path(user["client-certificate"]), Path(user["client-key"]))
-        return CertificateFiles(*files, headers)
-    if not headers:
-        raise misconfigured(f"{name} holds no credential")
-    return Fixed(Held(headers=headers))
-
-
-def _inline_certificate(user: Entry) -> Held | None:
-    parts = [
-        _decoded(user[f"{key}-data"], f"{key}-data") if user.get(f"{key}-data") else None
-        for key in ("client-certificate", "client-key")
-    ]
-    certificate, key = parts
-    return Held(certificate=certificate, key=key) if certificate and key else None
-
-
-def _check_secrecy(access: Access) -> None:
-    """Refuse to send what anybody on the way could read and use."""
-    user = access.user
-    secret = any(user.get(key) for key in ("token", "tokenFile", "exec", "password"))
-    if secret and access.cluster.get("insecure-skip-tls-verify"):
-        raise misconfigured(
-            f"the context {access.context!r} skips the verification of TLS, and would send its "
-            "token to whoever answers",
-            "write the cluster's certificate-authority-data instead",
-        )
-    address = urlsplit(access.server)
-    if secret and address.scheme == "http" and not _is_loopback(address.hostname or ""):
-        raise misconfigured(
-            f"the context {access.context!r} would send its token unencrypted", "use https://"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return MemoryFile(decoded(data, "certificate-authority-data")) if data else None

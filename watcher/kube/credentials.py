@@ -1,8 +1,8 @@
 """What proves to an API server who we are, and how it is renewed while we run.
 
 Tokens in files rotate, plug-ins print short-lived ones: each source is read again when its time has
-come, and once more when the server says 401. Sources are shared by threads. Only `connection`
-imports this.
+come, and once more when the server says 401. Sources are shared by threads. Only `users` and
+`connection` import this.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Protocol
 
 from watcher.kube.certificates import not_after
 from watcher.kube.exec_plugin import ExecPlugin, Granted
-from watcher.kube.kubeconfig import misconfigured
+from watcher.kube.kubeconfig import content_of, misconfigured
 
 FILE_SECONDS = 60.0
 """How long a token that stands in a file is used before the file is read again."""
@@ -29,110 +29,85 @@ EARLY = timedelta(seconds=10)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """A client certificate with its key, as PEM."""
+
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Held:
-    """A credential as it is now: headers, and a client certificate with its key as PEM."""
+    """A credential as it is now; compared by identity, so that a refused one is known again."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    certificate: bytes | None = field(default=None, repr=False)
-    key: bytes | None = field(default=None, repr=False)
+    pair: KeyPair | None = None
+
+    def same_as(self, other: Held) -> bool:
+        return self.headers == other.headers and self.pair == other.pair
 
 
 class Credentials(Protocol):
-    """A source of the credential. Both raise ClusterError (CONFIGURATION)."""
+    """A source of the credential. Both methods raise ClusterError (CONFIGURATION)."""
+
+    @property
+    def seconds(self) -> float:
+        """How long getting it may take."""
+        ...
 
     def current(self) -> Held:
         """What to send now. May read a file or run a program."""
         ...
 
     def renew(self, refused: Held) -> bool:
-        """After a 401 to `refused`: whether there is another credential to try."""
+        """After a 401 to `refused`: whether there is another one to try."""
         ...
 
 
-class Fixed:
-    """A credential that stands in the kubeconfig itself."""
+class FromFiles:
+    """A credential that stands in the kubeconfig or in files that somebody may replace. It is read
+    again after a 401, and where it is a token, also once it is `lifetime` seconds old."""
 
-    def __init__(self, held: Held) -> None:
-        self._held = held
-
-    def current(self) -> Held:
-        return self._held
-
-    def renew(self, refused: Held) -> bool:
-        return False
-
-
-class CertificateFiles:
-    """A client certificate and its key in files, which somebody may replace."""
-
-    def __init__(self, certificate: Path, key: Path, headers: Mapping[str, str]) -> None:
-        self._files = (certificate, key)
-        self._headers = headers
-        self._lock = Lock()
-        self._held: Held | None = None
-
-    def current(self) -> Held:
-        with self._lock:
-            if self._held is None:
-                self._held = self._read()
-            return self._held
-
-    def renew(self, refused: Held) -> bool:
-        with self._lock:
-            if self._held is refused:
-                self._held = self._read()
-            return self._held is not None and self._held.certificate != refused.certificate
-
-    def _read(self) -> Held:
-        certificate, key = (_content(file) for file in self._files)
-        return Held(headers=self._headers, certificate=certificate, key=key)
-
-
-class TokenFile:
-    """A bearer token in a file that is rewritten from time to time, as that of a pod."""
+    seconds = 0.0
 
     def __init__(
-        self,
-        file: Path,
-        *,
-        clock: Callable[[], float],
-        beside: Held | None = None,
-        seconds: float = FILE_SECONDS,
+        self, read: Callable[[], Held], *, clock: Callable[[], float], lifetime: float | None = None
     ) -> None:
-        self._file = file
+        self._read = read
         self._clock = clock
-        self._beside = beside or Held()
-        self._seconds = seconds
+        self._lifetime = lifetime
         self._lock = Lock()
         self._held: Held | None = None
         self._read_at = 0.0
 
     def current(self) -> Held:
         with self._lock:
-            if self._held is None or self._clock() - self._read_at >= self._seconds:
-                self._held = self._read()
-            return self._held
+            held = self._held
+            age = self._clock() - self._read_at
+            if held is None or (self._lifetime is not None and age >= self._lifetime):
+                held = self._again()
+            return held
 
     def renew(self, refused: Held) -> bool:
         with self._lock:
-            if self._held is refused:
-                self._held = self._read()
-            return self._held is not refused
+            held = self._again() if self._held is refused else self._held
+            return held is not refused
 
-    def _read(self) -> Held:
-        """What the file holds; the same object while that stays the same."""
-        headers = bearer(_content(self._file).decode(errors="replace"), f"the file {self._file}")
+    def _again(self) -> Held:
+        """What there is now: the same value while that stays the same."""
+        held = self._read()
         self._read_at = self._clock()
-        if self._held is not None and self._held.headers == headers:
-            return self._held
-        return Held(headers=headers, certificate=self._beside.certificate, key=self._beside.key)
+        if self._held is None or not self._held.same_as(held):
+            self._held = held
+        return self._held
 
 
 class FromPlugin:
     """What an exec plug-in prints, until shortly before it ends. One run at a time."""
 
     def __init__(self, plugin: ExecPlugin, *, now: Callable[[], datetime]) -> None:
+        self.seconds = plugin.seconds
         self._plugin = plugin
         self._now = now
         self._lock = Lock()
@@ -153,14 +128,18 @@ class FromPlugin:
 
     def _run(self) -> Held:
         granted = self._plugin.run()
+        pair = None
+        if granted.certificate is not None and granted.key is not None:
+            pair = KeyPair(certificate=granted.certificate, key=granted.key)
         ends = [end for end in (granted.expires, _end_of(granted)) if end is not None]
         self._until = min(ends) - EARLY if ends else None
         source = f"the exec plug-in {self._plugin.name!r}"
-        return Held(
-            headers=bearer(granted.token, source) if granted.token else {},
-            certificate=granted.certificate,
-            key=granted.key,
-        )
+        return Held(headers=bearer(granted.token, source) if granted.token else {}, pair=pair)
+
+
+def token_from(file: Path) -> Mapping[str, str]:
+    """The header for the token that a file holds."""
+    return bearer(content_of(file).decode(errors="replace"), f"the file {file}")
 
 
 def bearer(token: str, source: str) -> Mapping[str, str]:
@@ -182,10 +161,3 @@ def basic(username: str, password: str) -> Mapping[str, str]:
 
 def _end_of(granted: Granted) -> datetime | None:
     return not_after(granted.certificate) if granted.certificate else None
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise misconfigured(f"{file} can't be read: {error.strerror}") from error

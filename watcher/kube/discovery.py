@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from watcher.errors import ClusterError, ClusterFault
-from watcher.kube.answers import json_object, not_kubernetes
+from watcher.kube.answers import Answer, json_object, not_kubernetes
 from watcher.kube.exchange import Exchange
 from watcher.kube.objects import Resource, group_of
 from watcher.kube.redaction import redacted
@@ -40,6 +40,10 @@ class Known:
     resources: dict[str, dict[str, Resource]] = field(default_factory=dict)
     aggregated: bool = False
 
+    def covers(self, api_version: str) -> bool:
+        """Whether the kinds of this group and version have been asked for."""
+        return self.aggregated or api_version in self.resources or api_version not in self.versions
+
     def find(self, api_version: str, kind: str) -> Resource | None:
         return self.resources.get(api_version, {}).get(kind)
 
@@ -61,29 +65,23 @@ class Discovery:
         Raises ClusterError (KIND_UNKNOWN), temporary while the server behind the group is away.
         """
         seen = self._known
-        found = seen.find(api_version, kind) if seen else None
-        if found is not None:
+        if seen is not None and (found := seen.find(api_version, kind)) is not None:
             return found
         async with self._lock:
-            known = self._known
-            if known is None or known is seen:
-                known = await self._ask(api_version, kind)
-            elif not known.aggregated and api_version not in known.resources:
-                await self._list(known, api_version)
-            found = known.find(api_version, kind)
+            known = await self._looked_up(api_version, kind, seen)
+        found = known.find(api_version, kind)
         if found is None:
             raise _unknown(known, api_version, kind)
         return found
 
-    async def _ask(self, api_version: str, kind: str) -> Known:
-        """Ask anew; in the classic way only for what is missing."""
+    async def _looked_up(self, api_version: str, kind: str, seen: Known | None) -> Known:
+        """What is known after asking for what is missing; `seen` is what did not hold the kind."""
         known = self._known
-        if known is not None and not known.aggregated and api_version in known.versions:
-            await self._list(known, api_version)
-            if known.find(api_version, kind) is not None:
-                return known
-        self._known = known = await self._all()
-        if not known.aggregated:
+        if known is not None and known.find(api_version, kind) is not None:
+            return known
+        if known is None or (known is seen and known.covers(api_version)):
+            known = self._known = await self._all()
+        if not known.covers(api_version):
             await self._list(known, api_version)
         return known
 
@@ -104,8 +102,6 @@ class Discovery:
 
     async def _list(self, known: Known, api_version: str) -> None:
         """The kinds of one group and version, in the classic way."""
-        if api_version not in known.versions:
-            return
         path = f"/apis/{api_version}" if group_of(api_version) else f"/api/{api_version}"
         try:
             body = await self._get(path, "application/json")
@@ -215,6 +211,4 @@ def _elsewhere(known: Known, api_version: str, kind: str) -> str:
 
 
 def _not_a_list() -> ClusterError:
-    from watcher.kube.answers import Answer
-
     return not_kubernetes(Answer(status=200), about=_ABOUT)

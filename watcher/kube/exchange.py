@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from watcher.errors import ClusterError, ClusterFault
 from watcher.kube.answers import Answer
 from watcher.kube.connection import WORKERS, Connection
+from watcher.kube.credentials import Held
 from watcher.kube.refusals import refusal
 from watcher.kube.requests import Request
 from watcher.kube.transport import Timeouts, Unsent
@@ -83,17 +84,29 @@ class Exchange:
     async def _try(self, request: Request) -> Answer:
         """One try; a second one with another credential where the first was refused."""
         timeouts = self._patience.read if request.method == "GET" else self._patience.write
-        answer, held = await self._call(lambda: self._connection.send(request, timeouts))
+        answer, held = await self._call(request, timeouts)
         if answer.status == 401 and await in_thread(lambda: self._connection.renew(held)):
-            answer, _ = await self._call(lambda: self._connection.send(request, timeouts))
+            answer, _ = await self._call(request, timeouts)
         if answer.refused:
             raise refusal(answer, method=request.method, about=request.about)
         return answer
 
-    async def _call(self, call: Callable[[], T]) -> T:
+    async def _call(self, request: Request, timeouts: Timeouts) -> tuple[Answer, Held]:
+        """Send it, and wait no longer than that may take: a server can also say its headers, a
+        name server its answer, too slowly for any time-out of the socket."""
+        seconds = timeouts.connect + timeouts.whole + self._connection.credential_seconds
         async with self._slots:
             self.sent += 1
-            return await in_thread(call)
+            try:
+                async with asyncio.timeout(seconds):
+                    return await in_thread(lambda: self._connection.send(request, timeouts))
+            except TimeoutError as error:
+                raise ClusterError(
+                    "the server did not answer in time",
+                    fault=ClusterFault.UNAVAILABLE,
+                    about=request.about,
+                    temporary=True,
+                ) from error
 
     def _wait(self, tries: int, error: ClusterError) -> float:
         backoff = self._patience.first_wait * 2.0 ** (tries - 1) * (0.5 + self._chance())

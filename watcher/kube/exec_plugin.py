@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from watcher.errors import ClusterError
-from watcher.kube.kubeconfig import Access, Entry, misconfigured
-from watcher.kube.redaction import redacted
+from watcher.errors import ClusterError, ClusterFault
+from watcher.kube.kubeconfig import Access, Entry, content_of, misconfigured
+from watcher.kube.redaction import GAP, redacted
 
 SECONDS = 30.0
 """How long a plug-in may take."""
@@ -28,6 +29,8 @@ SECONDS = 30.0
 API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _OUTPUT = 1 << 20
 _STDERR_SHOWN = 300
+_ONLY_OURS = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
+_WORD = re.compile(r"[-\w.~+/=]{8,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +60,12 @@ class ExecPlugin:
         code, stdout, stderr = self._run()
         if code != 0:
             how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            raise self._failed(how, stderr)
+            raise self._failed(how, stdout, stderr, temporary=True)
         try:
             return _granted(json.loads(stdout), self.api_version)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             why = str(error) if isinstance(error, _Unusable) else "it is no ExecCredential"
-            raise self._failed(f"printed what can't be used: {why}", stderr) from None
+            raise self._failed(f"printed what can't be used: {why}", stdout, stderr) from None
 
     def _run(self) -> tuple[int, bytes, bytes]:
         try:
@@ -84,15 +87,27 @@ class ExecPlugin:
                 stdout, stderr = process.communicate(timeout=self.seconds)
             except subprocess.TimeoutExpired:
                 _end_group(process)
-                raise self._failed(f"did not end within {self.seconds:g} s", b"") from None
+                how = f"did not end within {self.seconds:g} s"
+                raise self._failed(how, b"", b"", temporary=True) from None
         return process.returncode, stdout[:_OUTPUT], stderr
 
-    def _failed(self, how: str, stderr: bytes) -> ClusterError:
-        said = redacted(stderr.decode(errors="replace"), limit=_STDERR_SHOWN)
-        return misconfigured(
+    def _failed(
+        self, how: str, stdout: bytes, stderr: bytes, *, temporary: bool = False
+    ) -> ClusterError:
+        said = _fit_to_show(stderr.decode(errors="replace"), stdout.decode(errors="replace"))
+        return ClusterError(
             f"the exec plug-in {self.name!r} {how}" + (f": {said}" if said else ""),
-            "run it by hand as this user; no request was sent without a credential",
+            fault=ClusterFault.CONFIGURATION,
+            hint="run it by hand as this user; nothing is sent without a credential",
+            temporary=temporary,
         )
+
+
+def _fit_to_show(stderr: str, stdout: str) -> str:
+    """What came on stderr, without any word that also came on stdout, where the credential is."""
+    for word in set(_WORD.findall(stdout)):
+        stderr = stderr.replace(word, GAP)
+    return redacted(stderr, limit=_STDERR_SHOWN)
 
 
 def exec_plugin(
@@ -110,20 +125,35 @@ def exec_plugin(
         )
     if entry.get("interactiveMode") == "Always":
         raise misconfigured(f"the exec plug-in {name!r} wants a terminal, and there is none")
-    given = {str(item["name"]): str(item["value"]) for item in entry.get("env") or ()}
     hint = entry.get("installHint")
     return ExecPlugin(
         name=name,
-        command=(_program(name, access.user_directory), *map(str, entry.get("args") or ())),
+        command=(_program(name, access.user_directory), *_arguments(entry, name)),
         api_version=version,
         environment={
-            **environment,
-            **given,
+            **{key: value for key, value in environment.items() if key not in _ONLY_OURS},
+            **_variables(entry, name),
             "KUBERNETES_EXEC_INFO": json.dumps(_exec_info(entry, version, access.cluster)),
         },
         install_hint=redacted(hint, limit=500) if isinstance(hint, str) else None,
         seconds=seconds,
     )
+
+
+def _arguments(entry: Entry, name: str) -> list[str]:
+    given = entry.get("args") or []
+    if not isinstance(given, list):
+        raise misconfigured(f"`args` of the exec plug-in {name!r} is no list")
+    return [str(argument) for argument in given]
+
+
+def _variables(entry: Entry, name: str) -> dict[str, str]:
+    given = entry.get("env") or []
+    if not isinstance(given, list) or not all(
+        isinstance(item, dict) and {"name", "value"} <= item.keys() for item in given
+    ):
+        raise misconfigured(f"`env` of the exec plug-in {name!r} is no list of name and value")
+    return {str(item["name"]): str(item["value"]) for item in given}
 
 
 def _program(name: str, directory: Path) -> str:
@@ -149,18 +179,13 @@ def _cluster_info(cluster: Entry) -> dict[str, Any]:
     info = {key: cluster[key] for key in keys if cluster.get(key)}
     authority = cluster.get("certificate-authority")
     if authority and "certificate-authority-data" not in info:
-        info["certificate-authority-data"] = _base64_of(Path(authority))
-    for extension in cluster.get("extensions") or ():
-        if extension.get("name") == "client.authentication.k8s.io/exec":
-            info["config"] = extension.get("extension")
+        content = content_of(Path(authority))
+        info["certificate-authority-data"] = base64.b64encode(content).decode()
+    extensions = cluster.get("extensions")
+    for each in extensions if isinstance(extensions, list) else ():
+        if isinstance(each, dict) and each.get("name") == "client.authentication.k8s.io/exec":
+            info["config"] = each.get("extension")
     return info
-
-
-def _base64_of(file: Path) -> str:
-    try:
-        return base64.b64encode(file.read_bytes()).decode()
-    except OSError as error:
-        raise misconfigured(f"{file} can't be read: {error.strerror}") from error
 
 
 class _Unusable(ValueError):

@@ -55,7 +55,7 @@ def read_access(files: Sequence[Path], context: str | None) -> Access:
     Missing files are left out, as kubectl does; where two define one name the first counts. Raises
     ClusterError (CONFIGURATION).
     """
-    documents = [(file, _document(file)) for file in files if file.exists()]
+    documents = [(file, document) for file in files if (document := _document(file)) is not None]
     shown = ", ".join(str(file) for file in files)
     if not documents:
         raise misconfigured(f"there is no kubeconfig {shown}")
@@ -79,7 +79,16 @@ def _expanded(part: str, home: Path) -> Path:
     return home / part.removeprefix("~/") if part.startswith("~/") else Path(part)
 
 
-def _document(file: Path) -> Mapping[str, Any]:
+def content_of(file: Path) -> bytes:
+    """What a file holds that a kubeconfig names. Raises ClusterError (CONFIGURATION)."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise misconfigured(f"{file} can't be read: {error.strerror}") from error
+
+
+def _document(file: Path) -> Mapping[str, Any] | None:
+    """What stands in the file; None where there is none."""
     import yaml
 
     try:
@@ -88,6 +97,8 @@ def _document(file: Path) -> Mapping[str, Any]:
                 f"every user may write the kubeconfig {file}", f"run chmod 600 {file}"
             )
         value = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    except FileNotFoundError:
+        return None
     except (OSError, UnicodeDecodeError) as error:
         raise misconfigured(f"the kubeconfig {file} can't be read: {_words(error)}") from error
     except yaml.YAMLError as error:
@@ -112,7 +123,8 @@ def _merged(
 ) -> dict[str, _Named]:
     found: dict[str, _Named] = {}
     for file, document in documents:
-        for item in document.get(section) or ():
+        items = document.get(section)
+        for item in items if isinstance(items, list) else ():
             name = item.get("name") if isinstance(item, dict) else None
             if not isinstance(name, str):
                 raise misconfigured(f"the kubeconfig {file}: an entry of {section} has no name")

@@ -93,7 +93,7 @@ def refusal(answer: Answer, *, method: str, about: str) -> ClusterError:
 def _status(answer: Answer) -> _Status | None:
     try:
         body = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict) or body.get("kind") != "Status":
         return None
