@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import pytest
@@ -46,15 +46,29 @@ pipelines:
 HOME = {"HOME": "/home/watcher"}
 
 
-def load_text(folder: Path, text: str, environment: Mapping[str, str] = HOME) -> Config:
+def load_text(
+    folder: Path,
+    text: str,
+    environment: Mapping[str, str] = HOME,
+    *,
+    stages: Mapping[str, Kind] = STAGES,
+    undoable: Container[str] = (),
+) -> Config:
     path = folder / "config.yaml"
     path.write_text(text)
-    return load(path, stages=STAGES, environment=environment)
+    return load(path, stages=stages, undoable=undoable, environment=environment)
 
 
-def problems(folder: Path, text: str, environment: Mapping[str, str] = HOME) -> list[str]:
+def problems(
+    folder: Path,
+    text: str,
+    environment: Mapping[str, str] = HOME,
+    *,
+    stages: Mapping[str, Kind] = STAGES,
+    undoable: Container[str] = (),
+) -> list[str]:
     """What is wrong with the text, as `LINE PATH: MESSAGE (HINT)`."""
     with pytest.raises(ConfigError) as caught:
-        load_text(folder, text, environment)
+        load_text(folder, text, environment, stages=stages, undoable=undoable)
     prefix = f"{folder}/config.yaml:"
     return [str(problem).removeprefix(prefix) for problem in caught.value.problems]

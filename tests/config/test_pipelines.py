@@ -45,6 +45,7 @@ def test_every_key_of_a_pipeline_makes_its_part(tmp_path: Path) -> None:
         "parameters: {replicas: {default: 2, description: pods}, image: {required: true}}",
         "concurrency: {max: 2, policy: newest}",
         "timeout: 2h",
+        "dry_run: true",
     )
     assert found.parameters == {
         "replicas": Parameter(default=2, description="pods"),
@@ -52,6 +53,7 @@ def test_every_key_of_a_pipeline_makes_its_part(tmp_path: Path) -> None:
     }
     assert found.concurrency == Concurrency(max=2, policy=ConcurrencyPolicy.NEWEST)
     assert found.timeout == timedelta(hours=2)
+    assert found.dry_run is True
 
 
 def test_every_key_of_a_stage_makes_its_part(tmp_path: Path) -> None:
@@ -110,8 +112,8 @@ def test_paths_in_options_are_absolute_and_expressions_stay(tmp_path: Path) -> N
          "type (make two stages of it)"),
         ("[{command: a, tiemout: 1m}]", "stages[0].tiemout: unknown key 'tiemout' "
          "(did you mean 'timeout'?)"),
-        ("[{command: a, on_failure: rollback}]", "stages[0].on_failure: 'rollback' is not one of "
-         "stop, continue"),
+        ("[{command: a, on_failure: undo}]", "stages[0].on_failure: 'undo' is not one of "
+         "stop, continue, rollback"),
         ("[{command: a, retry: {attempts: 0}}]", "stages[0].retry.attempts: must be a whole number "
          "from 1 to 1000, is 0"),
         ("[{command: a, name: 'a b'}]", "stages[0].name: 'a b' is not a name of letters, digits, "
@@ -138,6 +140,8 @@ def test_a_wrong_stage_is_refused_with_the_way_out(
          "that text (write '1.10' for the text, 1.1 for the number)"),
         ("concurrency: {policy: fifo}", "concurrency.policy: 'fifo' is not one of queue, newest, "
          "skip"),
+        ("dry_run: yes", "dry_run: must be true or false, is text (only `true` and `false`, "
+         "unquoted, are booleans)"),
         ("timeout: 3600", "timeout: a bare number is no duration, the unit is missing "
          "(write 3600s, 3600m or 3600h)"),
     ],

@@ -28,9 +28,9 @@ _Named = TypeVar("_Named")
 def load_config(invocation: Invocation) -> Config:
     """The config of this call; raises ConfigError with everything that is wrong with it."""
     from watcher.config.load import load
-    from watcher.stages import OPTIONS
+    from watcher.stages import OPTIONS, UNDOABLE
 
-    return load(invocation.config, stages=OPTIONS, environment=os.environ)
+    return load(invocation.config, stages=OPTIONS, undoable=UNDOABLE, environment=os.environ)
 
 
 def open_log(invocation: Invocation) -> Log:

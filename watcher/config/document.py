@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from watcher.config.account_fields import ACCOUNT
+from watcher.config.clusters import CLUSTER
 from watcher.config.fields import Field, Kind, ListOf, PathValue, Section
 from watcher.config.pipelines import pipeline_section
 from watcher.config.triggers import TRIGGER
 
-LISTS = ("accounts", "triggers", "pipelines")
+LISTS = ("accounts", "clusters", "triggers", "pipelines")
 
 
 def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) -> Section:
@@ -26,6 +27,11 @@ def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) ->
                 list_kind(ACCOUNT),
                 doc="Each is one credential for one registry, and the repositories it watches.",
                 default_doc="required",
+            ),
+            "clusters": Field(
+                list_kind(CLUSTER),
+                doc="Each is a Kubernetes cluster, and what stages may do in it.",
+                default_doc="one: `$KUBECONFIG`, else the pod's own, else `~/.kube/config`",
             ),
             "triggers": Field(
                 list_kind(TRIGGER), doc="Each is a rule that turns a change of a tag into a run."

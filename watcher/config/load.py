@@ -4,12 +4,23 @@ ConfigError (SPEC 3). The stages' options come from above, as kinds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from watcher.config import accounts, checks, files, nodes, pipelines, triggers, yaml_nodes
+from watcher.config import (
+    accounts,
+    checks,
+    cluster_checks,
+    clusters,
+    files,
+    nodes,
+    pipelines,
+    triggers,
+    yaml_nodes,
+)
+from watcher.config.cluster_checks import ClusterNames
 from watcher.config.document import LISTS, document
 from watcher.config.fields import Kind, Section
 from watcher.config.files import Signature
@@ -49,18 +60,21 @@ def load(
     *,
     stages: Mapping[str, Kind],
     environment: Mapping[str, str],
+    undoable: Container[str] = (),
     system_file: Path = files.SYSTEM_FILE,
 ) -> Config:
     """Read the config at `path`, else at $WATCHER_CONFIG, else ./config.yaml, else `system_file`.
 
-    `stages` maps each stage type to the kind of its options. Raises ConfigError with every
-    problem that was found, in the order of files and lines.
+    `stages` maps each stage type to the kind of its options, `undoable` has those whose work can
+    be taken back. Raises ConfigError with every problem that was found, in the order of files and
+    lines.
     """
     found = files.find(path, environment, system_file)
     signature = files.signature(found.absolute())
     names = files.files_of(found)
     parts = _Parts.read(names, files.directory_of(found), stages, environment)
-    config = parts.config(found.absolute(), names, signature)
+    known_clusters = parts.clusters(stages, undoable)
+    config = parts.config(found.absolute(), names, signature, known_clusters)
     if parts.problems:
         raise ConfigError(tuple(sorted(set(parts.problems), key=_place)))
     return config
@@ -113,7 +127,23 @@ class _Parts:
                 self.state = Path(value)
             first.setdefault(key, reading)
 
-    def config(self, path: Path, names: tuple[Path, ...], signature: Signature) -> Config:
+    def clusters(self, stages: Mapping[str, Kind], undoable: Container[str]) -> tuple[Cluster, ...]:
+        """The clusters; what stages say of them, and of taking back, is checked."""
+        items = checks.unique_names(self.lists["clusters"])
+        built = _named(clusters.build(item) for item in self.lists["clusters"])
+        names = ClusterNames(items=items, built=built)
+        for item in self.lists["pipelines"]:
+            cluster_checks.check_stages(item, names, stages)
+            cluster_checks.check_rollbacks(item, undoable)
+        return tuple(built.values())
+
+    def config(
+        self,
+        path: Path,
+        names: tuple[Path, ...],
+        signature: Signature,
+        known_clusters: tuple[Cluster, ...],
+    ) -> Config:
         account_items = checks.unique_names(self.lists["accounts"])
         pipeline_items = checks.unique_names(self.lists["pipelines"])
         checks.unique_names(self.lists["triggers"])
@@ -128,6 +158,7 @@ class _Parts:
             accounts=tuple(built_accounts.values()),
             triggers=tuple(trigger for trigger in built_triggers if trigger is not None),
             pipelines=tuple(built_pipelines.values()),
+            clusters=known_clusters,
             files=tuple(name.absolute() for name in names),
             loaded=signature,
         )
@@ -157,7 +188,7 @@ def _trigger(item: Item, known: _Known) -> Trigger | None:
     return trigger
 
 
-Part = TypeVar("Part", Account, Pipeline)
+Part = TypeVar("Part", Account, Cluster, Pipeline)
 
 
 def _named(parts: Iterable[Part | None]) -> dict[str, Part]:

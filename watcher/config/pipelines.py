@@ -81,7 +81,8 @@ STAGE_KEYS: Mapping[str, Field] = {
     "on_failure": Field(
         Choice(*OnFailure),
         default=_PLAIN_STAGE.on_failure.value,
-        doc="Whether the execution stops or goes on when the stage failed.",
+        doc="Whether the execution stops when the stage failed, goes on, or takes back what its "
+        "stages changed (`rollback`; of the stages up to this one, one must be able to).",
         example="continue",
     ),
 }
@@ -205,6 +206,13 @@ def pipeline_section(types: Mapping[str, Kind]) -> Section:
                 doc="Of the whole run; time spent waiting for a person does not count.",
                 example="1h",
             ),
+            "dry_run": Field(
+                Boolean(),
+                default=_PLAIN_PIPELINE.dry_run,
+                doc="Ask clusters what would change, and change nothing. Stages that can't do that "
+                "are skipped.",
+                example=True,
+            ),
             "stages": Field(
                 StageList(StageKind(types), minimum=1),
                 required=True,
@@ -252,6 +260,7 @@ def build(item: Item) -> Pipeline | None:
         },
         concurrency=_concurrency(data.get("concurrency")),
         timeout=span(data, "timeout", _PLAIN_PIPELINE.timeout),
+        dry_run=data["dry_run"],
     )
 
 

@@ -6,7 +6,7 @@ Cheap to import: a stage's module is loaded when the stage is looked up, and wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,6 +51,16 @@ def _stage(name: str) -> Stage:
     return stage
 
 
+class _Undoable(Container[str]):
+    """The types of stages that are `base.Undoable`; a module is loaded when it is asked for."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in _CLASSES and hasattr(_stage(name), "undo")
+
+
 STAGES: Mapping[str, Stage] = _ByType(_stage)
 OPTIONS: Mapping[str, Kind] = _ByType(lambda name: _stage(name).options)
 """The schema of each stage's value in the config."""
+
+UNDOABLE: Container[str] = _Undoable()
+"""The types of stages whose work can be taken back."""
