@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.kube.cluster import cluster as cluster
+from tests.kube.cluster import cluster_proxy as cluster_proxy
 from tests.servers import start_registry as start_registry
 
 

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,7 @@ from tests.kube import rights
 from tests.kube.behaviours import Behaviour
 from tests.kube.pki import (
     ADMINISTRATORS,
+    LOOPBACK,
     Identities,
     client_certificate,
     make_identities,
@@ -44,6 +46,7 @@ from tests.kube.processes import (
     start_kubelet,
     start_servers,
 )
+from tests.kube.proxy import FaultProxy, running_proxy
 from watcher.core.cluster import Cluster
 
 JSON = "application/json"
@@ -194,6 +197,18 @@ class RealCluster:
         finally:
             kubelet.send_signal(signal.SIGCONT)
 
+    @contextmanager
+    def proxy(self, *, expired: bool = False) -> Iterator[FaultProxy]:
+        """A proxy to this cluster (tests/kube/proxy.py), if need be with an expired certificate."""
+        pem = self.identities.server
+        if expired:
+            pem = self.identities.authority.issue(LOOPBACK, expired=True)
+        trust = ssl.create_default_context(cafile=self.ca_file)
+        with running_proxy(upstream=self.url, trust=trust, pem=pem) as proxy:
+            admin = {"token": self.identities.admin_token}
+            proxy.kubeconfig = self.kubeconfig_for(admin, url=proxy.url)
+            yield proxy
+
     def _allowed(self, question: Mapping[str, Any]) -> bool:
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
         return bool(self.created(path, {"spec": question})["status"]["allowed"])
@@ -242,6 +257,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     need_cluster()
     with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
+
+
+@pytest.fixture
+def cluster_proxy(cluster: RealCluster) -> Iterator[FaultProxy]:
+    """A proxy in front of the cluster, for one test."""
+    with cluster.proxy() as proxy:
+        yield proxy
 
 
 def _started(directory: Path, identities: Identities, data: Path) -> tuple[Processes, str]:
