@@ -163,3 +163,13 @@ def is_waiting(reason: str, message: str = "", **rest: Any) -> dict[str, Any]:
 
 def ended(exit_code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
     return {"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}
+
+
+def crashed(exit_code: int = 1, *, restarts: int = 3, reason: str = "Error") -> dict[str, Any]:
+    """A container's status that waits after its last run ended."""
+    return is_waiting(
+        "CrashLoopBackOff",
+        "back-off 10s restarting failed container",
+        restartCount=restarts,
+        lastState=ended(exit_code, reason),
+    )
