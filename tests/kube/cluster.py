@@ -52,7 +52,6 @@ from watcher.core.cluster import Cluster
 JSON = "application/json"
 TRIES = 3
 WAITS = 60.0
-_ROOM_NEEDED = 2 * 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +240,7 @@ def need_cluster() -> None:
 def running_cluster(directory: Path) -> Iterator[RealCluster]:
     """Run a cluster with its files in `directory`, until the block ends."""
     identities = make_identities(directory)
-    with tempfile.TemporaryDirectory(dir=_fast_place(), prefix="test-etcd-") as data:
+    with tempfile.TemporaryDirectory(dir=directory, prefix="etcd-") as data:
         processes, url = _started(directory, identities, Path(data))
         try:
             with connect(url, identities) as client:
@@ -313,10 +312,3 @@ def _has_ready_node(nodes: Sequence[Mapping[str, Any]]) -> bool:
         for node in nodes
         for condition in node.get("status", {}).get("conditions", [])
     )
-
-
-def _fast_place() -> Path | None:
-    """Memory, where there is enough: etcd waits for the disk at every write."""
-    place = Path("/dev/shm")
-    usable = place.is_dir() and os.access(place, os.W_OK)
-    return place if usable and shutil.disk_usage(place).free > _ROOM_NEEDED else None
