@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
+from watcher.cli.onlooker import OneClient, context_for, execution_of
 from watcher.cli.registry import client_for
 from watcher.cli.session import find_pipeline, find_trigger, load_config
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
-    from watcher.core.account import Account, Credential
-    from watcher.core.cluster import Cluster
-    from watcher.core.deployment import Bundle
+    from watcher.core.account import Account
     from watcher.core.pipeline import Execution, NewExecution, StageSpec
     from watcher.core.reference import Reference
-    from watcher.kube.client import ClusterClient
-    from watcher.registry.client import RegistryClient
     from watcher.stages.base import ImageFacts
     from watcher.stages.manifest_files import Rendered
 
@@ -53,7 +49,7 @@ def render(
     if not stages:
         raise UsageError(f"pipeline {pipeline!r} has no {STAGE} stage")
     account = _account(config, _reference(image), planned.account)
-    results = asyncio.run(_render_all(stages, _execution(planned), account, invocation))
+    results = asyncio.run(_render_all(stages, execution_of(planned), account, invocation))
     if invocation.json:
         output.print_json(_shape(planned, results))
         return
@@ -136,36 +132,13 @@ def _plan(
     )
 
 
-def _execution(planned: NewExecution) -> Execution:
-    from watcher.core.pipeline import Execution, ExecutionStatus
-
-    return Execution(
-        id=planned.id,
-        key=planned.key,
-        trigger=planned.trigger,
-        pipeline=planned.pipeline,
-        status=ExecutionStatus.RUNNING,
-        account=planned.account,
-        repository=planned.repository,
-        tag=planned.tag,
-        digest=planned.digest,
-        change=planned.change,
-        created=planned.created,
-        started=planned.created,
-        finished=None,
-        parameters=planned.parameters,
-        source=planned.source,
-        stages=(),
-    )
-
-
 async def _render_all(
     stages: list[StageSpec], execution: Execution, account: Account, invocation: Invocation
 ) -> list[tuple[StageSpec, list[Rendered]]]:
     from watcher.daemon.facts import RunFacts
 
     async with client_for(account) as client:
-        image = RunFacts(execution, _OneClient(client))
+        image = RunFacts(execution, OneClient(client))
         return [(stage, await _render(stage, execution, image, invocation)) for stage in stages]
 
 
@@ -173,69 +146,8 @@ async def _render(
     stage: StageSpec, execution: Execution, image: ImageFacts, invocation: Invocation
 ) -> list[Rendered]:
     from watcher.stages import guards
-    from watcher.stages.base import StageContext, StageLog
     from watcher.stages.manifest_files import render_manifests
 
-    context = StageContext(
-        execution=execution,
-        spec=stage,
-        index=0,
-        attempt=1,
-        outputs={},
-        log=StageLog(),
-        image=image,
-        children=_Nothing(),
-        http=_no_http,
-        now=invocation.now,
-        sleep=asyncio.sleep,
-        clusters=_Nothing(),
-        deployments=_Nothing(),
-        accounts=_Nothing(),
-    )
+    context = context_for(stage, execution, image=image, now=invocation.now)
     paths = await context.rendered(stage.options["manifests"], guard=guards.for_path)
     return await render_manifests(paths, context)
-
-
-class _OneClient:
-    """The client of the image's registry, whatever the account is called."""
-
-    def __init__(self, client: RegistryClient) -> None:
-        self._client = client
-
-    def client_named(self, account: str) -> RegistryClient:
-        return self._client
-
-
-class _Nothing:
-    """Rendering starts no other pipelines, asks no cluster and knows no earlier run."""
-
-    async def submit(self, pipeline: str, parameters: Mapping[str, Any], key: str) -> str:
-        raise UsageError(f"rendering does not run the pipeline {pipeline!r}")
-
-    async def execution(self, identifier: str) -> None:
-        return None
-
-    def settings(self, name: str | None) -> Cluster:
-        raise UsageError("rendering asks no cluster")
-
-    async def client(self, name: str | None) -> ClusterClient:
-        raise UsageError("rendering asks no cluster")
-
-    async def credential(self, name: str) -> tuple[Account, Credential]:
-        raise UsageError("rendering asks for no credential")
-
-    async def last_good(self) -> None:
-        return None
-
-    async def propose(self, bundle: Bundle) -> None:
-        raise UsageError("rendering deploys nothing")
-
-    async def reject(self, digest: str | None, reason: str) -> None:
-        raise UsageError("rendering rejects nothing")
-
-    async def rejected(self, digest: str | None) -> None:
-        return None
-
-
-def _no_http() -> Any:
-    raise UsageError("rendering asks no web server")
