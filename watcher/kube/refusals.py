@@ -194,7 +194,8 @@ def _grant(message: str) -> str | None:
 
 def _denied(status: _Status) -> _Verdict | None:
     """An admission policy or webhook that refused, whatever status it chose."""
-    if _DENIED.search(status.message) is None:
+    texts = [status.message, *(_text(cause.get("message")) for cause in status.causes)]
+    if not any(_DENIED.search(text) for text in texts):
         return None
     return _Verdict(
         ClusterFault.POLICY, _said(status), "an admission policy of the cluster says so"
