@@ -1,7 +1,8 @@
 """YAML text to `nodes`, from PyYAML's events: YAML 1.2's scalars, no key twice, no bombs.
 
 PyYAML's own constructors know YAML 1.1 (`on`, `0123`, `22:30`) and keep the last of two equal
-keys. Messages name no value, for any value may be a secret. Imported by `load`.
+keys. Messages name no value, for any value may be a secret. Imported by `load`; the reader of
+manifests shares the events.
 """
 
 from __future__ import annotations
@@ -42,8 +43,13 @@ class YamlError(Exception):
 
 def parse(text: str) -> Node | None:
     """The tree of the one document in the text; None when it is empty. Raises YamlError."""
+    return _Builder(events(text)).document()
+
+
+def events(text: str) -> Iterator[Event]:
+    """PyYAML's events of the whole text, one at a time. Raises YamlError."""
     try:
-        return _Builder(yaml.parse(text, Loader=_LOADER)).document()
+        yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from error
     except yaml.YAMLError as error:

@@ -175,7 +175,10 @@ class _Document:
             made = self._rendered(key, place, scope)
             if isinstance(made, yaml.ScalarNode):
                 if made.value in seen:
-                    raise RenderError(f"{self._place(place)}: this key stands here twice")
+                    line = key.start_mark.line + 1
+                    raise RenderError(
+                        f"{self._place(place)}: this key stands here twice (again in line {line})"
+                    )
                 seen.add(made.value)
             yield made, self._rendered(value, place, scope)
 
