@@ -60,6 +60,32 @@ def test_a_password_file_that_is_not_there_is_an_error(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mode", "severity", "warning"),
+    [
+        pytest.param(0o644, "warning", "can be read by every user", id="open to all"),
+        pytest.param(None, "error", "can't be read", id="not there"),
+    ],
+)
+def test_a_kubeconfig_that_is_open_or_missing_is_told(
+    bench: Bench, mode: int | None, severity: str, warning: str
+) -> None:
+    path = bench.configure("127.0.0.1:1")
+    path.write_text(path.read_text() + "clusters: [{name: prod, kubeconfig: kube}]\n")
+    if mode is not None:
+        bench.write("kube", "{}").chmod(mode)
+    (finding,) = bench.json("validate", code=1 if severity == "error" else 0)["findings"]
+    assert (finding["cluster"], finding["severity"]) == ("prod", severity)
+    assert warning in finding["message"]
+
+
+def test_a_kubeconfig_of_its_owner_alone_is_well(bench: Bench) -> None:
+    path = bench.configure("127.0.0.1:1")
+    path.write_text(path.read_text() + "clusters: [{name: prod, kubeconfig: kube}]\n")
+    bench.write("kube", "{}").chmod(0o600)
+    assert bench.json("validate")["findings"] == []
+
+
+@pytest.mark.parametrize(
     ("trigger", "warning"),
     [
         pytest.param("enabled: false", "switched off", id="switched off"),

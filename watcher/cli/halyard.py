@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.account import Account
+    from watcher.core.cluster import Cluster
     from watcher.core.trigger import Trigger
 
 PLACEHOLDER = re.compile(r"<[^<>]+>|\$\{[^}]*\}|\{\{.*\}\}|(?i:change[-_]?me|xxx+|todo)")
@@ -40,6 +41,7 @@ class Finding:
     account: str | None = None
     repository: str | None = None
     trigger: str | None = None
+    cluster: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"severity": self.severity.value}
@@ -50,6 +52,8 @@ def offline(config: Config, environment: Mapping[str, str] = os.environ) -> Iter
     for account in config.accounts:
         yield from _credential(account, environment)
         yield from _watches_nothing(account, config)
+    for cluster in config.clusters:
+        yield from _kubeconfig(cluster)
     for trigger in config.triggers:
         yield from _pattern(trigger)
     used = {trigger.pipeline for trigger in config.triggers} | _called(config)
@@ -147,6 +151,26 @@ def has_placeholder(account: Account) -> bool:
     """Whether the account was not filled in yet: there is no use in asking a registry then."""
     password = account.credential.password
     return password is not None and PLACEHOLDER.fullmatch(password) is not None
+
+
+def _kubeconfig(cluster: Cluster) -> Iterator[Finding]:
+    path = cluster.kubeconfig
+    if path is None:
+        return
+    try:
+        with path.open("rb"):
+            is_open = path.stat().st_mode & 0o004
+    except OSError as error:
+        message = f"kubeconfig {path} can't be read: {error.strerror}"
+        yield Finding(severity=Severity.ERROR, message=message, cluster=cluster.name)
+        return
+    if is_open:
+        yield Finding(
+            severity=Severity.WARNING,
+            message=f"kubeconfig {path} can be read by every user",
+            hint="chmod o-r",
+            cluster=cluster.name,
+        )
 
 
 def _watches_nothing(account: Account, config: Config) -> Iterator[Finding]:

@@ -64,8 +64,8 @@ def _findings(config: Config, *, online: bool) -> list[Finding]:
 def _print(config: Config, findings: list[Finding]) -> None:
     for finding in findings:
         place = "/".join(filter(None, (finding.account, finding.repository)))
-        who = [f"account {place}" if place else "", f"trigger {finding.trigger}"]
-        where = ", ".join(filter(None, who if finding.trigger else who[:1]))
+        named = [("account", place), ("cluster", finding.cluster), ("trigger", finding.trigger)]
+        where = ", ".join(f"{kind} {name}" for kind, name in named if name)
         prefix = f"{where}: " if where else ""
         output.say(f"{finding.severity.value}: {prefix}{finding.message}")
         if finding.hint:
