@@ -138,6 +138,14 @@ async def test_where_no_pod_comes_the_newest_warning_is_told(kind: str) -> None:
     assert (str(cause), cause.fatal) == ("FailedCreate: denied by a webhook", False)
 
 
+async def test_the_pods_of_a_spec_that_nobody_has_seen_yet_are_not_blamed() -> None:
+    deployment, _, cluster = a_rollout(pod(phase="Running", web=crashed(2)))
+    cluster.lists["Event"] = [warning(deployment, "FailedCreate", "exceeded quota: small")]
+    cause = await explain(cluster, deployment, observed=False)
+    assert str(cause) == "FailedCreate: exceeded quota: small"
+    assert cluster.asked == ["list Event"]
+
+
 async def test_a_pod_that_only_hangs_is_told_by_its_newest_warning() -> None:
     item = pod(web=is_waiting("ContainerCreating"))
     deployment, _, cluster = a_rollout(

@@ -92,10 +92,14 @@ async def glance(reader: Reader, item: Object) -> Cause:
     return _with_unread(cause_of(item, pods), looked)
 
 
-async def explain(reader: Reader, item: Object) -> Cause:
-    """The cause with what events and logs add: up to six reads. Raises nothing."""
+async def explain(reader: Reader, item: Object, *, observed: bool = True) -> Cause:
+    """The cause with what events and logs add: up to six reads. Raises nothing.
+
+    With `observed` False the pods that are there say nothing of this spec; only events about the
+    object count. A StatefulSet whose pods a quota refuses stays like that.
+    """
     looked = _Looked(reader)
-    pods = await _pods(looked, item)
+    pods = await _pods(looked, item) if observed else Pods(owner=item)
     cause, fault = cause_of(item, pods), worst_of(pods)
     if fault is not None and cause.message.startswith(str(fault)):
         cause = await _deepened(looked, item, cause, fault)

@@ -21,7 +21,7 @@ from watcher.kube.causes import Cause, Reader
 from watcher.kube.objects import Object, ObjectKey, Resource
 from watcher.kube.reading import plain
 from watcher.kube.rollout import RolloutState, Status, assess
-from watcher.kube.status import failed, waiting
+from watcher.kube.status import UNOBSERVED, failed, waiting
 
 GRACE = timedelta(seconds=60)
 """How long pods may show what rarely heals by itself: a registry may lag behind its own news, and
@@ -134,8 +134,12 @@ class _Target:
         return self.status.state is RolloutState.PROGRESSING
 
     @property
+    def is_observed(self) -> bool:
+        return self.status.reason != UNOBSERVED.reason
+
+    @property
     def can_be_explained(self) -> bool:
-        return not self.fault and self.item is not None and self.status.reason != "Unobserved"
+        return not self.fault and self.item is not None
 
     def outcome(self) -> Outcome:
         return Outcome(key=self.key, status=self.status, cause=self.cause)
@@ -215,7 +219,9 @@ class _Wait:
         every = min(_LOOK_EVERY, self.grace.total_seconds() / 2)
         if self.polls == 1 or (self.looked_at is not None and now - self.looked_at < every):
             return
-        explicable = [target for target in self.pending() if target.can_be_explained]
+        explicable = [
+            target for target in self.pending() if target.can_be_explained and target.is_observed
+        ]
         if explicable:
             self.looked_at = now
             await _all(map(self._glance, explicable[:_MOST_LOOKS]), within=within)
@@ -233,7 +239,7 @@ class _Wait:
 
     async def _explain(self, target: _Target) -> None:
         assert target.item is not None
-        target.cause = await causes.explain(self.client, target.item)
+        target.cause = await causes.explain(self.client, target.item, observed=target.is_observed)
 
     def _tell_changes(self, looked_at: Sequence[_Target]) -> None:
         fault = min((target.fault for target in looked_at if target.fault), default="")
