@@ -1,0 +1,169 @@
+"""Which fields of an object a manager owns, and the part of the object that they are.
+
+`metadata.managedFields` holds sets of fields ("FieldsV1"): `f:name` is a key of a mapping,
+`k:{"name":"web"}` an entry of a list by its keys, `v:"x"` an entry of a set, `i:0` one by its
+position, `.` the thing itself:
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management. Pure.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from watcher.kube.objects import FIELD_MANAGER, Object
+from watcher.kube.reading import listed, section, text
+
+Fields = Mapping[str, Any]
+"""A set of fields, as `fieldsV1` writes it."""
+
+_SELF = "."
+_NEVER_APPLIED = ("apiVersion", "kind", "metadata", "status")
+_APPLIED_METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
+def applied_by_us(item: Object) -> Fields:
+    """The fields that our server-side applies own."""
+    return fields_of(item, lambda entry: entry == (FIELD_MANAGER, "Apply"))
+
+
+def owned_by(item: Object, managers: Collection[str]) -> Fields:
+    """The fields that these managers own, however they wrote them."""
+    return fields_of(item, lambda entry: entry[0] in managers)
+
+
+def fields_of(item: Object, chosen: Callable[[tuple[str, str]], bool]) -> Fields:
+    """The fields of all entries whose (manager, operation) is chosen, but for subresources'."""
+    return united(
+        *(
+            section(entry, "fieldsV1")
+            for entry in listed(item, "metadata", "managedFields")
+            if not text(entry, "subresource")
+            and chosen((text(entry, "manager"), text(entry, "operation")))
+        )
+    )
+
+
+def united(*sets: Fields) -> Fields:
+    """The fields that are in any of the sets."""
+    result: dict[str, Any] = {}
+    for each in sets:
+        for key, below in each.items():
+            result[key] = united(result.get(key, {}), below if isinstance(below, Mapping) else {})
+    return result
+
+
+def part(item: Object, fields: Fields) -> Object:
+    """What `item` holds in these fields, ready to be applied: with what identifies it, without
+    status. Fields that it does not have are left out."""
+    known = united(
+        *(section(each, "fieldsV1") for each in listed(item, "metadata", "managedFields"))
+    )
+    picked = _picked(item, fields, united(known, fields))
+    body = {key: value for key, value in picked.items() if key not in _NEVER_APPLIED}
+    metadata = picked.get("metadata", {})
+    kept = {key: metadata[key] for key in _APPLIED_METADATA if key in metadata}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"]} | {
+        "metadata": _identity(item) | kept,
+        **body,
+    }
+
+
+def without(item: Object, fields: Fields) -> Object:
+    """`item` without these fields; what identifies it and its list entries stays."""
+    body = {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
+    left = _cut(body, fields)
+    metadata = {**left.get("metadata", {}), **_identity(item)}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], **left, "metadata": metadata}
+
+
+def _identity(item: Object) -> dict[str, Any]:
+    metadata = item["metadata"]
+    return {key: metadata[key] for key in ("name", "namespace") if metadata.get(key)}
+
+
+def _picked(value: Any, fields: Fields, known: Fields) -> Any:
+    """The part of a value. Where the set names the value alone, it is the whole of it, unless
+    anybody owns something inside: then it is a mapping or list that grows by parts."""
+    below = {key: inner for key, inner in fields.items() if key != _SELF}
+    if isinstance(value, dict):
+        if not below:
+            return {} if _SELF in fields or _parts(known) else copy.deepcopy(value)
+        return {
+            name: _picked(value[name], below[f"f:{name}"], known.get(f"f:{name}", {}))
+            for name in value
+            if f"f:{name}" in below
+        }
+    if isinstance(value, list):
+        if not below:
+            return [] if _SELF in fields or _parts(known) else copy.deepcopy(value)
+        return [
+            _with_keys(_picked(entry, below[key], known.get(key, {})), entry, key)
+            for entry, key in _keyed(value, below)
+        ]
+    return value
+
+
+def _cut(value: Any, fields: Fields) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: inner if f"f:{name}" not in fields else _cut(inner, fields[f"f:{name}"])
+            for name, inner in value.items()
+            if not _is_whole(inner, fields.get(f"f:{name}"))
+        }
+    keys = {id(entry): key for entry, key in _keyed(value, fields)}
+    return [
+        entry if id(entry) not in keys else _with_keys(_cut(entry, fields[key]), entry, key)
+        for entry in value
+        if not _is_whole(entry, fields.get(key := keys.get(id(entry), "")))
+    ]
+
+
+def _is_whole(value: Any, fields: Fields | None) -> bool:
+    """Whether all of a value is in the set: it is named, and has no parts that are named."""
+    if fields is None:
+        return False
+    return not isinstance(value, dict | list) or not fields
+
+
+def _parts(fields: Fields) -> bool:
+    return any(key != _SELF for key in fields)
+
+
+def _keyed(entries: list[Any], fields: Fields) -> Iterator[tuple[Any, str]]:
+    """Each entry that the set names, with its name there."""
+    names = [(key, key[:2], _parsed(key)) for key in fields if key != _SELF]
+    for index, entry in enumerate(entries):
+        for key, kind, named in names:
+            if (
+                (kind == "k:" and _has(entry, named))
+                or (kind == "v:" and entry == named)
+                or (kind == "i:" and index == named)
+            ):
+                yield entry, key
+                break
+
+
+def _has(entry: object, keys: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(keys, dict)
+        and all(name in entry and entry[name] == value for name, value in keys.items())
+    )
+
+
+def _with_keys(picked: Any, entry: Any, key: str) -> Any:
+    """An entry of a list always holds the keys that it is known by."""
+    keys = _parsed(key) if key.startswith("k:") else {}
+    if not isinstance(picked, dict) or not isinstance(keys, dict):
+        return picked
+    return {name: entry[name] for name in keys if name in entry} | picked
+
+
+def _parsed(key: str) -> object:
+    try:
+        return json.loads(key[2:])
+    except ValueError:
+        return None
