@@ -193,7 +193,7 @@ class ClusterClient:
     ) -> Object:
         """Create an object; not repeated after a lost answer. Raises ClusterError (EXISTS...)."""
         request = requests.to_create(resource, item, manager=manager, dry_run=dry_run)
-        answer = await self._send(request, Repeat.UNSENT)
+        answer = await self._send(request, Repeat.SAFE if dry_run else Repeat.UNSENT)
         return object_of(answer, resource.kind, about=request.about)
 
     async def delete(

@@ -75,7 +75,7 @@ class Exchange:
             try:
                 return await self._try(request)
             except ClusterError as error:
-                if tries >= self._patience.tries or not _may_repeat(error, repeat):
+                if tries >= self._patience.tries or not _may_repeat(error, request, repeat):
                     raise
                 wait = self._wait(tries, error)
             tries += 1
@@ -114,12 +114,15 @@ class Exchange:
         return max(backoff, min(asked, RETRY_AFTER_LIMIT))
 
 
-def _may_repeat(error: ClusterError, repeat: Repeat) -> bool:
+def _may_repeat(error: ClusterError, request: Request, repeat: Repeat) -> bool:
     if repeat is Repeat.NEVER:
         return False
     if error.fault is ClusterFault.THROTTLED or isinstance(error, Unsent):
         return True
-    return repeat is Repeat.SAFE and error.fault in (ClusterFault.UNAVAILABLE, ClusterFault.EXISTS)
+    if repeat is Repeat.UNSENT:
+        return False
+    raced = error.fault is ClusterFault.EXISTS and request.method == "PATCH"
+    return raced or error.fault is ClusterFault.UNAVAILABLE
 
 
 async def in_thread(call: Callable[[], T]) -> T:
