@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.conftest import Machine, run_of, stage
 from watcher.core.pipeline import ExecutionStatus, StageStatus
-from watcher.core.stepping import MOST_STARTS
+from watcher.core.undoing import MOST_STARTS
 
 SUCCEEDED, FAILED = ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED
 CANCELED, WAITING = ExecutionStatus.CANCELED, ExecutionStatus.WAITING

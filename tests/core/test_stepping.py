@@ -26,6 +26,7 @@ from watcher.core.pipeline import (
     StageStatus,
     Waiting,
 )
+from watcher.core.undoing import MOST_STARTS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -193,7 +194,7 @@ def test_a_wait_for_a_run_ends_with_the_stage_s_time() -> None:
 
 def test_a_stage_that_kills_its_process_is_given_up_after_ten_starts() -> None:
     execution = running(spec(attempts=3))
-    for start in range(stepping.MOST_STARTS):
+    for start in range(MOST_STARTS):
         step = stepping.next_step(execution, NOW)
         assert step == stepping.RunStage(0)
         execution = stepping.begin(execution, 0, NOW)

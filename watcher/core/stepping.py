@@ -28,11 +28,18 @@ from watcher.core.pipeline import (
     Superseded,
     Waiting,
 )
-
-MOST_STARTS = 10
-"""A stage that was started so often without an outcome is taken to kill its process."""
-
-KILLER = "started {} times without an end; it seems to kill its process"
+from watcher.core.undoing import (
+    KILLER,
+    MOST_STARTS,
+    ConcludeUndo,
+    UndoStage,
+    is_half_undone,
+    next_undo,
+    reason_of_failure,
+    spec_of,
+    was_touched_by_undo,
+    with_stage,
+)
 
 FOR_PERSON = "person"
 FOR_RETRY = "retry"
@@ -56,21 +63,6 @@ class Conclude:
 
     index: int
     outcome: StageOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class UndoStage:
-    """Take back what the stage at this index did."""
-
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConcludeUndo:
-    """Taking back what the stage at this index did has failed, without another start."""
-
-    index: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +134,7 @@ def begin(execution: Execution, index: int, now: datetime) -> Execution:
         **_no_wait(),
     )
     return replace(
-        _with_stage(execution, started),
+        with_stage(execution, started),
         status=ExecutionStatus.RUNNING,
         started=execution.started or now,
     )
@@ -175,38 +167,20 @@ def conclude(
             stage = replace(_suspended(stage, FOR_RETRY, wake, now), error=reason)
         case Waiting(until, waiting_for, state):
             stage = replace(_suspended(stage, waiting_for, until, now), resumed=state)
-    execution = _with_stage(execution, stage)
+    execution = with_stage(execution, stage)
     waits = stage.status is StageStatus.WAITING
     return replace(execution, status=ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING)
-
-
-def begin_undo(execution: Execution, index: int) -> Execution:
-    """The execution while what the stage at `index` did is taken back."""
-    stage = execution.stages[index]
-    started = replace(stage, undo_starts=stage.undo_starts + 1)
-    return replace(_with_stage(execution, started), status=ExecutionStatus.RUNNING)
-
-
-def conclude_undo(execution: Execution, index: int, error: str | None, now: datetime) -> Execution:
-    """The execution after that ended: well without an `error`. It is not tried again."""
-    ended = replace(execution.stages[index], undone=now, undo_error=error, undo_starts=0)
-    return _with_stage(execution, ended)
-
-
-def release_undo(execution: Execution, index: int) -> Execution:
-    """The execution whose rollback was stopped with the process; that says nothing against it."""
-    return _with_stage(execution, replace(execution.stages[index], undo_starts=0))
 
 
 def remember(execution: Execution, index: int, resumed: Json, undo: Json) -> Execution:
     """The execution with what the stage at `index` wants to know after a crash."""
     kept = replace(execution.stages[index], resumed=resumed, undo=undo)
-    return _with_stage(execution, kept)
+    return with_stage(execution, kept)
 
 
 def with_log(execution: Execution, index: int, log: str) -> Execution:
     """The execution with all that the stage at `index` has said."""
-    return _with_stage(execution, replace(execution.stages[index], log=log))
+    return with_stage(execution, replace(execution.stages[index], log=log))
 
 
 def finish(
@@ -217,7 +191,7 @@ def finish(
     if stage is not None and stage.status in (StageStatus.RUNNING, StageStatus.WAITING):
         ended = StageStatus.CANCELED if status is ExecutionStatus.CANCELED else StageStatus.FAILED
         stage = _ended(replace(stage, **_no_wait()), ended, stage.error or reason, now)
-        execution = _with_stage(execution, stage)
+        execution = with_stage(execution, stage)
     return replace(execution, status=status, reason=reason, finished=now)
 
 
@@ -225,19 +199,20 @@ def release(execution: Execution, index: int, log: str) -> Execution:
     """The execution whose stage was stopped with the process: it starts anew another time, and
     that stop says nothing against it."""
     stage = replace(execution.stages[index], status=StageStatus.PENDING, starts=0, log=log)
-    return _with_stage(execution, stage)
+    return with_stage(execution, stage)
 
 
 def reset(execution: Execution) -> Execution:
-    """The execution queued once more, from the stage that ended it or the first that was undone;
-    outputs before it are kept, and what undoing an unfinished stage would need.
+    """The execution queued once more, from the stage that ended it or the first that was undone,
+    in whole or in part; outputs before it are kept, and what undoing an unfinished stage would
+    need.
 
     Raises ValueError when it did not end in failure or cancellation.
     """
     if execution.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELED):
         raise ValueError(f"it is {execution.status}; only FAILED and CANCELED runs can be retried")
     again = [_failure(execution), current_stage(execution)]
-    again += [stage for stage in execution.stages if stage.undone is not None]
+    again += [stage for stage in execution.stages if was_touched_by_undo(stage)]
     start = min((stage.index for stage in again if stage is not None), default=None)
     stages = tuple(
         stage if start is None or stage.index < start else _fresh(stage)
@@ -258,10 +233,6 @@ def reset(execution: Execution) -> Execution:
 def current_stage(execution: Execution) -> StageRun | None:
     """The first stage that has not ended; None when all have."""
     return next((stage for stage in execution.stages if stage.status not in _ENDED), None)
-
-
-def spec_of(execution: Execution, stage: StageRun) -> StageSpec:
-    return execution.pipeline.stages[stage.index]
 
 
 def waits_for_person(stage: StageRun) -> bool:
@@ -343,32 +314,13 @@ def _step_of_timeout(execution: Execution, stage: StageRun) -> Step:
 
 
 def _step_of_failure(execution: Execution, failed: StageRun) -> Step:
-    """Take back what was done, last first, where the failed stage asks for it; then end."""
-    if spec_of(execution, failed).on_failure is OnFailure.ROLLBACK:
-        for stage in reversed(execution.stages[: failed.index + 1]):
-            if stage.undo is None or stage.undone is not None:
-                continue
-            if stage.undo_starts >= MOST_STARTS:
-                return ConcludeUndo(stage.index, KILLER.format(stage.undo_starts))
-            return UndoStage(stage.index)
-    return Finish(ExecutionStatus.FAILED, _reason_of_failure(execution, failed))
-
-
-def _reason_of_failure(execution: Execution, failed: StageRun) -> str:
-    undone = [stage for stage in execution.stages if stage.undone is not None]
-    back = ", ".join(stage.name for stage in undone if stage.undo_error is None)
-    reasons = [f"stage {failed.name}: {failed.error}"]
-    reasons += [f"rolled back: {back}"] if back else []
-    reasons += [
-        f"ROLLBACK FAILED: stage {stage.name}: {stage.undo_error}"
-        for stage in undone
-        if stage.undo_error is not None
-    ]
-    return "; ".join(reasons)
+    """Take back what was done, where the failed stage asks for it; then end."""
+    undo = next_undo(execution, failed)
+    return undo or Finish(ExecutionStatus.FAILED, reason_of_failure(execution, failed))
 
 
 def _reason_of_cancel(execution: Execution) -> str:
-    under_way = any(stage.undo_starts and stage.undone is None for stage in execution.stages)
+    under_way = any(is_half_undone(stage) for stage in execution.stages)
     return "canceled on request" + (", in the middle of a rollback" if under_way else "")
 
 
@@ -387,8 +339,9 @@ def _superseded(execution: Execution) -> StageRun | None:
 
 
 def _fresh(stage: StageRun) -> StageRun:
-    """The stage as if it had never run; work that was not taken back can still be."""
-    undo = stage.undo if stage.undone is None else None
+    """The stage as if it had never run; work that was not taken back, or not well, can still be."""
+    taken_back = stage.undone is not None and stage.undo_error is None
+    undo = None if taken_back else stage.undo
     return StageRun(index=stage.index, name=stage.name, type=stage.type, log=stage.log, undo=undo)
 
 
@@ -423,12 +376,6 @@ def _ended(
 
 def _no_wait() -> dict[str, Json]:
     return {"suspended": None, "wake": None, "waiting_for": None}
-
-
-def _with_stage(execution: Execution, stage: StageRun) -> Execution:
-    stages = list(execution.stages)
-    stages[stage.index] = stage
-    return replace(execution, stages=tuple(stages))
 
 
 def _earliest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from watcher.core import stepping
+from watcher.core import stepping, undoing
 from watcher.core.pipeline import Execution, ExecutionStatus, StageStatus
 from watcher.engine.invocation import (
     Active,
@@ -69,14 +69,13 @@ class Dispatcher:
                 case stepping.Conclude(index, outcome):
                     ended = stepping.conclude(execution, index, outcome, self._now())
                     execution = await self._write(ended, index)
-                case stepping.ConcludeUndo(index, reason):
-                    ended = stepping.conclude_undo(execution, index, reason, self._now())
-                    execution = await self._write(ended, index, tells=False)
-                case stepping.RunStage(_) | stepping.UndoStage(_) if active.stops_after_stage:
+                case undoing.ConcludeUndo(index, reason):
+                    execution = await self._undo_ended(execution, index, reason)
+                case stepping.RunStage(_) | undoing.UndoStage(_) if active.stops_after_stage:
                     return
                 case stepping.RunStage(index):
                     execution = await self._run_stage(execution, index, active)
-                case stepping.UndoStage(index):
+                case undoing.UndoStage(index):
                     execution = await self._undo_stage(execution, index, active)
             if execution.status is ExecutionStatus.WAITING:
                 return
@@ -101,8 +100,8 @@ class Dispatcher:
         )
 
     async def _undo_stage(self, execution: Execution, index: int, active: Active) -> Execution:
-        """Take a stage's work back, and say loudly when that fails."""
-        begun = stepping.begin_undo(execution, index)
+        """Take a stage's work back; a failure is said loudly."""
+        begun = undoing.begin_undo(execution, index)
         begun = await self._persist(lambda store: store.save_start(begun, index))
         if begun.cancel_requested:
             return begun
@@ -114,23 +113,24 @@ class Dispatcher:
         self._fault("undo.before_outcome")
         if outcome is None:
             return await self._undo_interrupted(begun, index, active)
-        error = error_of(outcome)
+        return await self._undo_ended(begun, index, error_of(outcome))
+
+    async def _undo_ended(self, execution: Execution, index: int, error: str | None) -> Execution:
         if error is not None:
             self._log.error(
                 Event.ROLLBACK_FAILED,
-                **keys(begun),
-                stage=stage.name,
+                **keys(execution),
+                stage=execution.stages[index].name,
                 error=error,
                 hint="what the stage did is still there, in whole or in part: look at its log",
             )
-        return await self._write(
-            stepping.conclude_undo(begun, index, error, self._now()), index, tells=False
-        )
+        ended = undoing.conclude_undo(execution, index, error, self._now())
+        return await self._write(ended, index, tells=False)
 
     async def _undo_interrupted(self, begun: Execution, index: int, active: Active) -> Execution:
         if active.interruption is Interruption.SHUTDOWN:
             active.stops_after_stage = True
-            released = stepping.release_undo(begun, index)
+            released = undoing.release_undo(begun, index)
             return await self._persist(lambda store: store.save(released, index, None))
         canceled = replace(begun, cancel_requested=True)
         return await self._write(canceled, index, tells=False)

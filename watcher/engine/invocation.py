@@ -34,6 +34,9 @@ ContextFactory = Callable[[Execution, int, StageLog], StageContext]
 SECONDS_TO_STOP = 5.0
 """How long a cancelled stage may take to clean up before it is left behind."""
 
+LEAST_PAUSE = 1.0
+"""Seconds between two tries of a rollback, whose number nothing limits but its time."""
+
 
 class Interruption(Enum):
     """Why a stage under way is cancelled."""
@@ -55,10 +58,12 @@ class Active:
     log: StageLog | None = None
     log_saved: int = 0
     memory: StageMemory | None = None
+    trouble: str | None = None
 
     def begin(self, index: int, text: str) -> StageLog:
         """The log of a stage that starts, going on after what it said before."""
         self.index, self.log, self.memory = index, StageLog.of(text), None
+        self.trouble = None
         self.log_saved = self.log.written
         return self.log
 
@@ -102,7 +107,10 @@ class Invoker:
         limit = begun.pipeline.stages[index].timeout
         work = self._work_undo(begun, index, active)
         outcome, in_time = await self._within(begun, active, work, limit.total_seconds())
-        return outcome if in_time else Failed(stepping.timed_out(limit, "the rollback"))
+        if in_time:
+            return outcome
+        last = f"; at last: {active.trouble}" if active.trouble else ""
+        return Failed(f"{stepping.timed_out(limit, 'the rollback')}{last}")
 
     async def _within(
         self,
@@ -175,6 +183,7 @@ class Invoker:
             outcome = await self._called(begun, index, active, call)
             if not isinstance(outcome, Retry):
                 return outcome
+            active.trouble = outcome.reason
             if active.log is not None:
                 active.log.line(f"rollback: {outcome.reason}; trying again")
             await self._sleep(_pause(spec, outcome))
@@ -228,4 +237,5 @@ def keys(execution: Execution) -> dict[str, str]:
 
 
 def _pause(spec: StageSpec, outcome: Retry) -> float:
-    return (spec.backoff if outcome.after is None else outcome.after).total_seconds()
+    wanted = spec.backoff if outcome.after is None else outcome.after
+    return max(LEAST_PAUSE, wanted.total_seconds())

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from watcher.core.deployment import Bundle
 from watcher.core.pipeline import Execution, StageStatus
+from watcher.core.undoing import was_touched_by_undo
 
 
 def last_good(db: sqlite3.Connection, pipeline: str, stage: str) -> Bundle | None:
@@ -32,7 +33,8 @@ def propose(db: sqlite3.Connection, pipeline: str, stage: str, bundle: Bundle) -
 
 
 def settle(db: sqlite3.Connection, execution: Execution) -> None:
-    """At a run's end: what its stages applied well, and was not taken back, is the last good."""
+    """At a run's end: what its stages applied well, and was not taken back, not even in part, is
+    the last good."""
     for stage in execution.stages:
         row = db.execute(
             "UPDATE deployment SET good = 1 WHERE pipeline = ? AND stage = ? AND execution = ? "
@@ -41,7 +43,7 @@ def settle(db: sqlite3.Connection, execution: Execution) -> None:
                 execution.pipeline.name,
                 stage.name,
                 execution.id,
-                stage.status is StageStatus.SUCCEEDED and stage.undone is None,
+                stage.status is StageStatus.SUCCEEDED and not was_touched_by_undo(stage),
             ),
         ).fetchone()
         if row is not None:
