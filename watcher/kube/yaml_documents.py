@@ -81,11 +81,14 @@ def read_json(text: str) -> ReadText:
         )
         if _depth(data) > MAXIMUM_DEPTH:
             raise RecursionError
+        json.dumps(data, ensure_ascii=False).encode()
         result.documents.append(ReadDocument(number=1, line=1, data=data))
     except json.JSONDecodeError as error:
         result.problems.append(_json_problem(f"not valid JSON: {error.msg}", error.lineno))
     except ScalarError as error:
         result.problems.append(_json_problem(str(error)))
+    except UnicodeEncodeError:
+        result.problems.append(_json_problem("a text holds half of a surrogate pair"))
     except RecursionError:
         result.problems.append(_json_problem(f"nested deeper than {MAXIMUM_DEPTH} levels"))
     return result
