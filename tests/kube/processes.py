@@ -78,13 +78,14 @@ class Processes:
 def start_servers(processes: Processes, identities: Identities, data: Path) -> str:
     """Start etcd, the API server and the controllers; gives the API server's URL."""
     etcd, peer, api, controllers = free_ports(4)
-    url = f"https://{LOOPBACK}:{api}"
+    url, health = f"https://{LOOPBACK}:{api}", f"https://{LOOPBACK}:{controllers}"
     processes.start("etcd", _etcd(etcd, peer, data))
     processes.start("kube-apiserver", _api_server(api, etcd, identities, processes.directory))
     command = _controllers(controllers, url, identities, processes.directory)
     with connect(url, identities) as client:
-        processes.wait("the API server", lambda: _is_ready(client))
-    processes.start("kube-controller-manager", command)
+        processes.wait("the API server", lambda: _answers(client, f"{url}/readyz"))
+        processes.start("kube-controller-manager", command)
+        processes.wait("the controllers", lambda: _answers(client, f"{health}/healthz"))
     return url
 
 
@@ -119,9 +120,10 @@ def free_ports(count: int) -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
-def _is_ready(client: httpx.Client) -> bool:
+def _answers(client: httpx.Client, url: str) -> bool:
+    """Not where another program has the port: its certificate is none of ours."""
     try:
-        return client.get("/readyz").status_code == httpx.codes.OK
+        return client.get(url, timeout=2.0).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
@@ -183,7 +185,8 @@ def _controllers(port: int, url: str, identities: Identities, directory: Path) -
         f"--root-ca-file={identities.authority.certificate}",
         f"--bind-address={LOOPBACK}",
         f"--secure-port={port}",
-        f"--cert-dir={directory}",
+        f"--tls-cert-file={identities.server}",
+        f"--tls-private-key-file={identities.server}",
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
         *_without_node_controllers(program),
