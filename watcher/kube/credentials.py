@@ -132,9 +132,13 @@ class FromPlugin:
         if granted.certificate is not None and granted.key is not None:
             pair = KeyPair(certificate=granted.certificate, key=granted.key)
         ends = [end for end in (granted.expires, _end_of(granted)) if end is not None]
-        self._until = min(ends) - EARLY if ends else None
+        self._until = self._replaced_at(min(ends)) if ends else None
         source = f"the exec plug-in {self._plugin.name!r}"
         return Held(headers=bearer(granted.token, source) if granted.token else {}, pair=pair)
+
+    def _replaced_at(self, end: datetime) -> datetime:
+        """What is about to end when it comes is used to its end, not replaced at every request."""
+        return end - EARLY if self._now() < end - EARLY else end
 
 
 def token_from(file: Path) -> Mapping[str, str]:
