@@ -19,6 +19,7 @@ from watcher.core.pipeline import (
     ExecutionStatus,
     Json,
     NewExecution,
+    OnFailure,
     Pipeline,
     StageSpec,
 )
@@ -109,8 +110,10 @@ class Machine:
 
 
 def stage(kind: str, name: str | None = None, **values: Json) -> StageSpec:
-    """A stage of that type, named by it; `attempts` and `timeout` apart, values are options."""
+    """A stage of that type, named by it; `attempts`, `timeout` and `on_failure` apart, values are
+    options."""
     attempts, timeout = values.pop("attempts", 1), values.pop("timeout", 60.0)
+    on_failure = OnFailure(values.pop("on_failure", "stop"))
     return StageSpec(
         name=name or kind,
         type=kind,
@@ -118,6 +121,7 @@ def stage(kind: str, name: str | None = None, **values: Json) -> StageSpec:
         attempts=attempts,
         timeout=timedelta(seconds=timeout),
         backoff=timedelta(seconds=0.05),
+        on_failure=on_failure,
     )
 
 

@@ -49,7 +49,8 @@ class Journal:
 
 
 class JournalStage:
-    """Says that it started, does one of the things below, says that it is done."""
+    """Says that it started, does one of the things below, says that it is done. A `deploy` can be
+    taken back."""
 
     options: Kind = Anything()
     has_dry_run = False
@@ -82,9 +83,23 @@ class JournalStage:
                 within = options.get("within")
                 end = context.now() + timedelta(seconds=within) if within else None
                 return Waiting(end, stepping.FOR_PERSON)
+            case "deploy":
+                await context.memory.keep_undo({"name": context.spec.name})
+                if options.get("breaks"):
+                    return Failed("it is broken")
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
         return Done({"attempt": context.attempt})
+
+    async def undo(self, options: Json, context: StageContext) -> StageOutcome:
+        self._journal.write(context, f"taking back {context.memory.undo['name']}")
+        context.log.line("taking back")
+        if "undo_waits_for" in options:
+            await self._until_there(options["undo_waits_for"], context)
+        if options.get("undo_dies"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._journal.write(context, "taken back")
+        return Done()
 
     async def _until_there(self, name: str, context: StageContext) -> None:
         try:
@@ -96,7 +111,7 @@ class JournalStage:
 
 
 def stages_in(directory: Path) -> Mapping[str, Stage]:
-    kinds = ("note", "flaky", "needs", "hold", "pause", "approve", "die")
+    kinds = ("note", "flaky", "needs", "hold", "pause", "approve", "deploy", "die")
     return {kind: JournalStage(kind, directory) for kind in kinds}
 
 

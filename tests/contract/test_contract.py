@@ -226,6 +226,83 @@ async def test_a_stage_that_kills_its_process_is_given_up(machine: Machine) -> N
     assert len(machine.said(run)) == MOST_STARTS
 
 
+async def test_a_rollback_is_taken_up_again_after_kill_9_in_its_middle(machine: Machine) -> None:
+    run = await machine.submit(
+        stage("deploy", "first"),
+        stage("deploy", "second", undo_waits_for="go"),
+        stage("deploy", "third", breaks=True, on_failure="rollback"),
+        stage("note"),
+    )
+    for times in (1, 2):
+        machine.start()
+        await machine.says(run, "second taking back second", times)
+        machine.kill()
+    machine.make("go")
+    machine.start()
+    execution = await machine.reaches(run, FAILED)
+    assert execution.reason == ("stage third: it is broken; rolled back: first, second, third")
+    assert machine.said(run)[5:] == [
+        "third taking back third",
+        "third taken back",
+        *["second taking back second"] * 3,
+        "second taken back",
+        "first taking back first",
+        "first taken back",
+    ]
+    assert execution.stages[3].status is StageStatus.PENDING
+
+
+async def test_a_run_killed_before_its_rollback_began_is_rolled_back(machine: Machine) -> None:
+    run = await machine.submit(
+        stage("deploy", "first"), stage("hold", file="never", on_failure="rollback", timeout=1.5)
+    )
+    machine.start()
+    await machine.says(run, "hold started 1")
+    machine.kill()
+    machine.start()
+    execution = await machine.reaches(run, FAILED)
+    assert machine.said(run)[-2:] == ["first taking back first", "first taken back"]
+    assert str(execution.reason).endswith("; rolled back: first")
+
+
+async def test_sigterm_in_the_middle_of_a_rollback_leaves_it_to_be_resumed(
+    machine: Machine,
+) -> None:
+    run = await machine.submit(
+        stage("deploy", breaks=True, undo_waits_for="go", on_failure="rollback")
+    )
+    machine.start()
+    await machine.says(run, "deploy taking back deploy")
+    assert machine.stop(signal.SIGTERM) == 0
+    machine.make("go")
+    machine.start()
+    execution = await machine.reaches(run, FAILED)
+    assert execution.reason == "stage deploy: it is broken; rolled back: deploy"
+    assert machine.said(run).count("deploy taken back") == 1
+
+
+async def test_cancel_ends_a_rollback_that_runs(machine: Machine) -> None:
+    run = await machine.submit(
+        stage("deploy", breaks=True, undo_waits_for="never", on_failure="rollback")
+    )
+    machine.start()
+    await machine.says(run, "deploy taking back deploy")
+    assert await machine.runner.cancel(run)
+    execution = await machine.reaches(run, CANCELED)
+    assert execution.reason == "canceled on request, in the middle of a rollback"
+    assert machine.said(run)[-1] == "deploy cancelled"
+
+
+async def test_a_rollback_that_kills_its_process_is_given_up(machine: Machine) -> None:
+    run = await machine.submit(stage("deploy", breaks=True, undo_dies=True, on_failure="rollback"))
+    for _ in range(MOST_STARTS):
+        assert machine.start().wait() == -signal.SIGKILL
+    machine.start()
+    execution = await machine.reaches(run, FAILED)
+    assert "ROLLBACK FAILED: stage deploy: started 10 times" in str(execution.reason)
+    assert machine.said(run).count("deploy taking back deploy") == MOST_STARTS
+
+
 async def test_runs_of_one_pipeline_go_one_at_a_time_oldest_first(machine: Machine) -> None:
     runs = [
         await machine.submit(stage("note"), key=f"run-{number}", pipeline="deploy")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import run_of
-from tests.contract.stages import context_of
+from tests.contract.engines import remembering
 from watcher.config.fields import Anything, Kind
 from watcher.core.pipeline import (
     Done,
@@ -38,7 +38,7 @@ from watcher.core.undoing import MOST_STARTS
 from watcher.engine.invocation import LEAST_PAUSE
 from watcher.engine.runner import EmbeddedRunner
 from watcher.errors import RateLimited, StageError, StateUnwritable
-from watcher.stages.base import StageContext, StageLog, StageMemory
+from watcher.stages.base import StageContext
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
@@ -126,7 +126,7 @@ class Bench:
         return EmbeddedRunner(
             self.store,
             {"deploy": Deploy(self), "note": Note(self)},
-            self._context,
+            remembering(self.store),
             log=Log("info", "json", stream=self.said),
             fault=self.fault,
             **settings,
@@ -164,14 +164,6 @@ class Bench:
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         await asyncio.sleep(0)
-
-    def _context(self, execution: Execution, index: int, log: StageLog) -> StageContext:
-        async def save(memory: StageMemory) -> None:
-            resumed, undo = memory.resumed, memory.undo
-            await self.store.run(lambda s: s.remember(execution.id, index, resumed, undo))
-
-        context = context_of(execution, index, log)
-        return replace(context, memory=replace(context.memory, save=save))
 
 
 def spec(name: str, to: OnFailure = ROLLBACK, kind: str = "deploy", **values: Any) -> StageSpec:
