@@ -152,7 +152,7 @@ def test_a_literal_dollar_brace_reaches_the_cluster(make_scope: ScopeMaker) -> N
         pytest.param("${nope}: 1", "deploy/web.yaml, document 1, ${nope}: `${nope}`", id="a key"),
         pytest.param("'${trigger.tag}': 1\n'1.10': 2", "stands here twice", id="keys alike"),
         pytest.param("a: 1\na: 2", "deploy/web.yaml, document 1, a: this key", id="keys the same"),
-        pytest.param("b: 1\n\na: 1\na: 2", "twice (again in line 4)", id="the line of the same key"),
+        pytest.param("b: 1\n\na: 1\na: 2", "twice (again in line 4)", id="its line"),
         pytest.param("a: [1", "deploy/web.yaml: line 1", id="no YAML"),
         pytest.param("a: ${x | default(\"b: c\")}", "deploy/web.yaml: line 1", id="not quoted"),
         pytest.param("[" * 3000, "nested too deeply", id="too deep"),
