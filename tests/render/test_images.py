@@ -268,7 +268,7 @@ def test_a_path_that_is_none_is_refused(path: str) -> None:
     [
         pytest.param("nginx:not a tag!", "'not a tag!' is not a tag", id="tag"),
         pytest.param("armory/demoapp:", "'' is not a tag", id="empty tag"),
-        pytest.param("armory/demoapp@", "is not an image", id="empty digest"),
+        pytest.param("armory/demoapp@", "'' is not a digest", id="empty digest"),
         pytest.param("armory/demoapp@sha256:12", "'sha256:12' is not a digest", id="digest"),
         pytest.param("Armory/Demoapp", "is not a repository name", id="large letters"),
         pytest.param(" nginx", "' nginx' is not an image", id="a space"),

@@ -109,8 +109,8 @@ class Reference:
 
         Raises ValueError with a sentence for the user.
         """
-        rest, _, digest = text.strip().partition("@")
-        if digest and not is_digest(digest):
+        rest, at, digest = text.strip().partition("@")
+        if at and not is_digest(digest):
             raise ValueError(f"{text!r}: {digest!r} is not a digest")
         head, slash, tail = rest.rpartition("/")
         last, colon, tag = tail.partition(":")

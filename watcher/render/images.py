@@ -215,7 +215,7 @@ def _parsed(value: Json) -> Reference:
     """Stricter than people's writing: a manifest's image is no place for spaces around it."""
     if not isinstance(value, str):
         raise ValueError("an image must be a string")
-    if value != value.strip() or value.endswith("@"):
+    if value != value.strip():
         raise ValueError(f"{value!r} is not an image")
     return Reference.parse(value)
 
