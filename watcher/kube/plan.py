@@ -1,7 +1,7 @@
 """What an apply is going to do, and what became of each object: values only.
 
 `preflight.make_plan` makes a Plan and changes nothing, `apply.execute` carries it out, and
-`inventory.prune` deletes afterwards what the stage no longer has. Everyone above may import it.
+`inventory.prune` deletes afterwards what the stage no longer has. Stages may import it.
 """
 
 from __future__ import annotations
@@ -86,10 +86,11 @@ class ApplyOptions:
 class PlannedObject:
     """One object of the bundle.
 
-    `desired` is what is sent, placed in its namespace and with its notes; `live` what is there,
-    `result` what the dry run made of it. `deferred` objects could not be asked about yet, because
-    their namespace or kind comes in the same bundle: `action` is then a guess. `force` takes fields
-    from others, `migrate` first takes over what kubectl's client-side commands own.
+    `desired` is what is sent, placed in its namespace, with `notes` as further annotations; `live`
+    is what is there, `result` what the dry run made of it. `deferred` objects could not be asked
+    about yet, because their namespace or kind comes in the same bundle: `action` is then a guess.
+    `force` takes fields from others, `migrate` first takes over what kubectl's client-side commands
+    own. `place` says where the manifest stands.
     """
 
     key: ObjectKey
@@ -97,6 +98,8 @@ class PlannedObject:
     desired: Object
     action: Action
     wave: int
+    place: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
     live: Object | None = None
     result: Object | None = None
     deferred: bool = False
@@ -120,14 +123,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """The ApplySet (KEP-3659) of a stage: a ConfigMap `name` in the stage's namespace, and the
-    label value `id` of its members. `live` is the ConfigMap as it is, `desired` as it must be while
-    the bundle is applied, `final` as it must be after the pruning."""
+    """The ApplySet (KEP-3659) of a stage: `desired` is the ConfigMap that lists it, as it must be
+    while the bundle is applied, `live` as it is; `id` is the value of its members' label."""
 
     id: str
     resource: Resource
     desired: Object
-    final: Object
     live: Object | None = None
 
 
