@@ -277,6 +277,13 @@ def test_a_right_that_is_missing_is_named() -> None:
     assert hint == "grant patch on deployments.apps in namespace shop (see deploy/rbac.yaml)"
 
 
+def test_a_new_object_that_may_only_be_patched_is_told_from_one_that_may_not() -> None:
+    answer = status_of(403, "Forbidden", 'jobs "a" is forbidden: ', kind="jobs", group="batch")
+    error = refused(answer)
+    assert str(error) == 'jobs "a" is forbidden'
+    assert error.hint == "grant create on jobs.batch: a new object needs it beside patch"
+
+
 @pytest.mark.parametrize(
     ("case", "message"),
     [

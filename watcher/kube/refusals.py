@@ -57,6 +57,7 @@ class _Status:
     reason: str
     message: str
     kind: str
+    group: str
     causes: tuple[Mapping[str, Any], ...]
 
     def has_cause(self, reason: str) -> bool:
@@ -105,6 +106,7 @@ def _status(answer: Answer) -> _Status | None:
         reason=_text(body.get("reason")),
         message=_text(body.get("message")),
         kind=_text(details.get("kind")),
+        group=_text(details.get("group")),
         causes=tuple(c for c in causes if isinstance(c, dict)) if isinstance(causes, list) else (),
     )
 
@@ -177,14 +179,18 @@ def _forbidden(status: _Status) -> _Verdict:
         return _Verdict(ClusterFault.QUOTA, said, "raise the ResourceQuota, or free some of it")
     if "failed quota" in status.message:
         return _Verdict(ClusterFault.QUOTA, said, "state what the ResourceQuota asks for", False)  # noqa: FBT003
-    return _denied(status) or _Verdict(ClusterFault.FORBIDDEN, said, _grant(status.message))
+    return _denied(status) or _Verdict(ClusterFault.FORBIDDEN, said.rstrip(": "), _grant(status))
 
 
-def _grant(message: str) -> str | None:
-    """Which right to grant, where the server named it."""
-    if "not currently held" in message:
+def _grant(status: _Status) -> str | None:
+    """Which right to grant, where the server named it. It names none where an apply may patch, but
+    the object is new."""
+    if "not currently held" in status.message:
         return "one can't grant rights that one lacks: let an administrator apply this object"
-    right = _RIGHT.search(message)
+    if status.message.endswith("is forbidden: ") and status.kind:
+        resources = redacted(status.kind + (f".{status.group}" if status.group else ""))
+        return f"grant create on {resources}: a new object needs it beside patch"
+    right = _RIGHT.search(status.message)
     if right is None:
         return None
     group = f".{right['group']}" if right["group"] else ""
