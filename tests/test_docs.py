@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from watcher.cli.app import COMMANDS
-from watcher.core.trigger import Verdict
+from watcher.core.verdict import Verdict
 from watcher.stages import STAGES
 from watcher.telemetry.events import Event
 

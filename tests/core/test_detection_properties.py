@@ -21,7 +21,8 @@ from watcher.core.change import ChangeKind, TriggerState
 from watcher.core.diff import diff
 from watcher.core.poll import PollRecord
 from watcher.core.selector import OrderKind
-from watcher.core.trigger import Fire, Verdict, decide
+from watcher.core.trigger import Fire, decide
+from watcher.core.verdict import Verdict
 from watcher.core.version import parse_version
 
 TAGS = [*(f"t{number}" for number in range(26)), "latest"]

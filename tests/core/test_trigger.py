@@ -22,7 +22,6 @@ from watcher.core.change import Change, ChangeKind, KnownRepository, TriggerStat
 from watcher.core.selector import OrderKind, TagRule
 from watcher.core.trigger import (
     Backfill,
-    Decided,
     Fire,
     Trigger,
     applies,
@@ -30,6 +29,7 @@ from watcher.core.trigger import (
     decide,
     wants_digest,
 )
+from watcher.core.verdict import Decided
 
 SEMVER = OrderKind.SEMVER
 BOTH = (ChangeKind.NEW, ChangeKind.MOVED)

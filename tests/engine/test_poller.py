@@ -18,7 +18,8 @@ from watcher.core.change import ChangeKind
 from watcher.core.pipeline import Pipeline, StageSpec
 from watcher.core.reference import Registry
 from watcher.core.selector import Ordering, OrderKind, TagRule
-from watcher.core.trigger import Backfill, Fire, Trigger, Verdict
+from watcher.core.trigger import Backfill, Fire, Trigger
+from watcher.core.verdict import Verdict
 from watcher.engine.board import StatusBoard
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.engine.poller import Poller

@@ -15,7 +15,7 @@ from watcher.core.pipeline import (
     StageSpec,
 )
 from watcher.core.poll import PollRecord
-from watcher.core.trigger import Decision, Verdict
+from watcher.core.verdict import Decision, Verdict
 
 ACCOUNT = "dockerhub"
 REPOSITORY = "acme/demoapp"

@@ -11,10 +11,34 @@ from pathlib import Path
 import pytest
 
 from tests.store.builders import ACCOUNT, NOW, REPOSITORY, baseline, fired, held
-from watcher.core.pipeline import Json
+from watcher.core import stepping
+from watcher.core.deployment import Bundle, Rejection
+from watcher.core.pipeline import Done, ExecutionStatus, Json
 from watcher.errors import StateCorrupt, StateError, UsageError, WatcherError
 from watcher.store.maintenance import backup_state, check, export_state, import_state
 from watcher.store.sqlite import EventSelector, Store
+
+REJECTED = Rejection(
+    pipeline="deploy",
+    account=ACCOUNT,
+    repository=REPOSITORY,
+    tag="1.1",
+    digest=None,
+    execution="0123456789abcdef",
+    reason="the rollout failed",
+    time=NOW,
+    number=1,
+)
+
+
+def bundle(execution: str) -> Bundle:
+    return Bundle(
+        objects=({"kind": "ConfigMap"},),
+        cluster="prod",
+        namespace="web",
+        execution=execution,
+        event_time=NOW,
+    )
 
 
 @pytest.fixture
@@ -22,7 +46,9 @@ def filled(path: Path, store: Store) -> Path:
     store.record_poll(baseline("1.0"))
     store.record_poll(fired("1.1"))
     store.record_poll(held("1.2", "1.3"))
-    store.claim(NOW, (), 1)
+    (execution,) = store.claim(NOW, (), 1).executions
+    store.propose("deploy", "note-0", bundle(execution.id))
+    store.reject(REJECTED)
     store.set_enabled("t", False)
     store.flush([], {"index.docker.io": 5.0})
     store.request("poll", {"said": "by the command line"})
@@ -77,6 +103,20 @@ def test_an_export_can_be_imported_and_is_the_same_again(filled: Path, tmp_path:
         assert store.executions() == original.executions()
         assert store.repository_statuses() == original.repository_statuses()
         assert len(store.release(EventSelector.parse("t"))) == 2
+        assert store.rejections() == [REJECTED]
+        (run,) = [run for run in store.executions() if run.tag == "1.1"]
+        finished = stepping.finish(
+            stepping.conclude(run, 0, Done(), NOW), ExecutionStatus.SUCCEEDED, None, NOW
+        )
+        store.save(finished, 0, None)
+        assert store.last_good("deploy", "note-0") == bundle(run.id)
+
+
+def test_every_table_but_that_of_requests_is_exported(filled: Path) -> None:
+    with closing(sqlite3.connect(filled)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        names = {name for (name,) in tables if not name.startswith("sqlite_")}
+    assert set(export_state(filled)["tables"]) == names - {"request"}
 
 
 def test_an_export_leaves_out_what_was_only_asked_of_a_daemon(filled: Path) -> None:

@@ -21,7 +21,7 @@ from tests.store.builders import (
 )
 from watcher.core.change import ChangeKind, KnownRepository, Quarantine, TriggerState
 from watcher.core.poll import PollRecord, RepositoryStatus
-from watcher.core.trigger import Decision, Verdict
+from watcher.core.verdict import Decision, Verdict
 from watcher.errors import StateChanged
 from watcher.store.sqlite import Store
 

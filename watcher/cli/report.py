@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from watcher.cli import output
 from watcher.cli.session import read_store
 from watcher.cli.shapes import execution_json
-from watcher.core.trigger import Verdict
+from watcher.core.verdict import Verdict
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.pipeline import Execution
-    from watcher.core.trigger import Decision
+    from watcher.core.verdict import Decision
     from watcher.daemon.once import PassReport
     from watcher.engine.poll_outcome import PollOutcome
 
@@ -75,6 +75,8 @@ def print_execution(execution: Execution) -> None:
     image = f"{execution.repository}:{execution.tag}" if execution.repository else ""
     wrong = (s for s in execution.stages if s.error and s.status != "SKIPPED")
     failed = next((f" ({s.name}: {s.error})" for s in wrong), "")
+    if any(stage.undone is not None for stage in execution.stages):
+        failed = f" ({execution.reason})"
     output.say(
         f"execution {execution.id}  {execution.status.value}  "
         f"{execution.pipeline.name}  {image}{failed}"

@@ -9,6 +9,8 @@ from typing import Any
 
 Json = Any
 
+_LONGEST_REASON = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
@@ -49,6 +51,18 @@ class Rejection:
     def image(self) -> str:
         """What makes it one rejection, whoever rejects it again."""
         return self.digest or f"{self.account}/{self.repository}:{self.tag}"
+
+    @property
+    def why(self) -> str:
+        """Why the image does not go, in words for a person, and what lets it go again."""
+        first, *more = self.reason.strip().splitlines() or [""]
+        cut = bool(more) or len(first) > _LONGEST_REASON
+        reason = first[:_LONGEST_REASON].rstrip() + ("…" if cut else "")
+        what = "it" if self.digest is None else "its digest"
+        return (
+            f"{what} was rejected by the rollback of execution {self.execution}: {reason}; "
+            f"`watcher events clear {self.number}` lets it go again"
+        )
 
 
 def rejection_of(

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from watcher.core.change import Change
 from watcher.core.pipeline import Json, NewExecution, Pipeline
-from watcher.core.trigger import Decided, Trigger, Verdict
+from watcher.core.trigger import Trigger
+from watcher.core.verdict import Decided, Verdict
 from watcher.errors import UsageError
 
 ARTIFACT_TYPE = "docker/image"
@@ -21,6 +22,9 @@ BY_HAND = "manual"
 WATCHER_USER = "registry-watcher"
 
 Held = dict[tuple[str, str, int], NewExecution]
+
+_KEPT = frozenset({Verdict.HELD, Verdict.REJECTED})
+"""What does not run now, but may on a person's word."""
 
 
 class _Image(NamedTuple):
@@ -56,13 +60,14 @@ def plan_executions(
     now: datetime,
 ) -> tuple[tuple[NewExecution, ...], Held]:
     """One execution per firing decision, in their order, and by (trigger, tag, change number)
-    what a release of the held ones would queue. `registry` is the name that images are written
-    with. Raises UsageError when a pipeline's parameters don't fit."""
+    what a release of the held ones, or a replay of the rejected ones, would queue. `registry` is
+    the name that images are written with. Raises UsageError when a pipeline's parameters don't
+    fit."""
     by_name = {trigger.name: trigger for trigger in triggers}
     executions: list[NewExecution] = []
     held: Held = {}
     for decision in decided.decisions:
-        if decision.verdict not in (Verdict.FIRED, Verdict.HELD):
+        if decision.verdict is not Verdict.FIRED and decision.verdict not in _KEPT:
             continue
         trigger, change = by_name[decision.trigger], decision.change
         image = _Image(account, registry, repository, change.tag, change.digest)

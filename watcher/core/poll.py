@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from watcher.core.change import Change, Quarantine, TriggerState
 from watcher.core.pipeline import NewExecution
-from watcher.core.trigger import Decision
+from watcher.core.verdict import Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class PollRecord:
     None. `digests` are tags whose digest became known without a change (tracking switched on), or
     is forgotten (None), because no trigger follows the tag; they are written after the changes.
     `triggers` holds the states that changed. `executions` are in the order in which they queue;
-    each belongs to the decision with the same trigger and change. When the decisions are held,
-    `executions` is empty and `held` maps (trigger, tag, change number) to what would be queued.
+    each belongs to the decision with the same trigger and change. For decisions that are held or
+    rejected, `held` maps (trigger, tag, change number) to what would be queued.
     `fingerprint` is of the listing's bytes, None when the next poll must parse again.
     `generation` is that of the KnownRepository which all this was computed from; None: not checked.
     """

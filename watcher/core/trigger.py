@@ -1,7 +1,8 @@
 """Triggers: rules that turn a change into a run, and the decision about each change.
 
-`decide` and `baseline` are pure: known tags and changes in, decisions with their reasons and the
-triggers' new states out (SPEC 3.2, 5, 6.4). The poller asks; `planning` makes executions of it.
+`decide` and `baseline` are pure: known tags, changes and rejected images in, decisions with their
+reasons and the triggers' new states out (SPEC 3.2, 5, 6.4). The poller asks; `planning` makes
+executions of it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from watcher.core.change import Change, ChangeKind, KnownRepository, KnownTag, TriggerState
+from watcher.core.deployment import Rejection, rejection_of
 from watcher.core.patterns import full_match
 from watcher.core.selector import Ordering, TagRule, matches, no_value, sort_key
+from watcher.core.verdict import Decided, Decision, Verdict
 from watcher.core.version import SortKey, natural_key
 
 
@@ -31,19 +34,6 @@ class Backfill(StrEnum):
     NONE = "none"
     NEWEST = "newest"
     ALL = "all"
-
-
-class Verdict(StrEnum):
-    """What became of a change for one trigger: the words of activity, explain and the log."""
-
-    FIRED = "fired"
-    HELD = "held"
-    DROPPED = "dropped"
-    SUPERSEDED = "superseded"
-    OLDER = "older"
-    NO_MATCH = "no_match"
-    UNWANTED_CHANGE = "unwanted_change"
-    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,31 +56,13 @@ class Trigger:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What one trigger makes of one change, and why, in words for a person."""
-
-    trigger: str
-    change: Change
-    verdict: Verdict
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
-    """Every decision of one poll, firing ones in the order in which they queue, and the states of
-    the triggers that changed with it (a first state is a trigger's baseline)."""
-
-    decisions: tuple[Decision, ...] = ()
-    states: Mapping[str, TriggerState] = field(default_factory=dict)
-
-
 class _Candidate(NamedTuple):
     """A change that the trigger wants, with its place in the trigger's order."""
 
     key: SortKey
     change: Change
     reason: str
+    rejection: Rejection | None = None
 
 
 def applies(trigger: Trigger, account: str, repository: str) -> bool:
@@ -123,8 +95,10 @@ def baseline(
     now: datetime,
     hold_above: int,
     enabled: Collection[str],
+    rejections: Sequence[Rejection] = (),
 ) -> Decided:
-    """The first sight of a repository: fires nothing but what `backfill` asks for (SPEC 1)."""
+    """The first sight of a repository: fires nothing but what `backfill` asks for (SPEC 1), and
+    of that no rejected image."""
     watching = [t for t in triggers if applies(t, known.account, known.repository)]
     tags: dict[str, KnownTag] = {}
     if any(t.backfill is not Backfill.NONE for t in watching):
@@ -136,7 +110,7 @@ def baseline(
         }
     seen = replace(known, baselined=True, tags=tags)
     fired = [
-        (trigger, _backfill(trigger, seen) if trigger.name in enabled else [])
+        (trigger, _backfill(trigger, seen, rejections) if trigger.name in enabled else [])
         for trigger in watching
     ]
     return _settled(seen, fired, hold_above)
@@ -150,16 +124,18 @@ def decide(
     now: datetime,
     hold_above: int,
     enabled: Collection[str],
+    rejections: Sequence[Rejection] = (),
 ) -> Decided:
     """What each trigger makes of the changes of one poll of a baselined repository.
 
     A trigger without a state has its baseline in `known`, the tags before these changes: these
     fire for it, what was there before never does, whatever its `backfill` (SPEC 5: adding or
     renaming a trigger replays no history). More firing decisions than `hold_above`, over all
-    triggers, are held as one batch (SPEC 6.4).
+    triggers, are held as one batch (SPEC 6.4). What `rejections` keep out of a trigger's pipeline
+    neither fires nor stands in the way of another tag.
     """
     judged = [
-        (trigger, _judge(trigger, known, changes, now, is_on=trigger.name in enabled))
+        (trigger, _judge(trigger, known, changes, rejections, now, is_on=trigger.name in enabled))
         for trigger in triggers
         if applies(trigger, known.account, known.repository)
     ]
@@ -201,12 +177,14 @@ def _judge(
     trigger: Trigger,
     known: KnownRepository,
     changes: Sequence[Change],
+    rejections: Sequence[Rejection],
     now: datetime,
     *,
     is_on: bool,
 ) -> list[Decision]:
     """One trigger's decisions, before the limit of all of them together."""
     state = known.triggers.get(trigger.name) or TriggerState()
+    rejected = [each for each in rejections if each.pipeline == trigger.pipeline]
     settled: list[Decision] = []
     candidates: list[_Candidate] = []
     for change in changes:
@@ -214,8 +192,24 @@ def _judge(
         if isinstance(judged, Decision):
             settled.append(judged)
         else:
-            candidates.append(judged)
+            candidates.append(judged._replace(rejection=_rejection(known, change, rejected)))
     return [*settled, *_rank(trigger, state, candidates)]
+
+
+def _rejection(
+    known: KnownRepository, change: Change, rejected: Sequence[Rejection]
+) -> Rejection | None:
+    """What keeps the change's image out; a tag that is gone brings no image."""
+    if not rejected or change.kind is ChangeKind.DELETED:
+        return None
+    return rejection_of(
+        rejected,
+        pipeline=rejected[0].pipeline,
+        account=known.account,
+        repository=known.repository,
+        tag=change.tag,
+        digest=change.digest,
+    )
 
 
 def _first_seen(known: KnownRepository, change: Change, now: datetime) -> float:
@@ -259,6 +253,10 @@ def _rank(
             reason = f"not above {highest!r}, the highest tag that fired"
             decisions.append(_decision(trigger, candidate.change, Verdict.OLDER, reason))
             continue
+        if candidate.rejection is not None:
+            why = candidate.rejection.why
+            decisions.append(_decision(trigger, candidate.change, Verdict.REJECTED, why))
+            continue
         rising.append(candidate)
         counts = candidate.change.kind is not ChangeKind.DELETED and trigger.fire is Fire.EACH
         if counts and trigger.order.knows_downgrades:
@@ -290,10 +288,14 @@ def _choose(trigger: Trigger, rising: Sequence[_Candidate]) -> list[Decision]:
     return decisions
 
 
-def _backfill(trigger: Trigger, known: KnownRepository) -> list[Decision]:
-    """What `backfill` fires of the tags of a first sight."""
+def _backfill(
+    trigger: Trigger, known: KnownRepository, rejections: Sequence[Rejection]
+) -> list[Decision]:
+    """What `backfill` fires of the tags of a first sight, and what it would fire but for a
+    rejection."""
     if trigger.backfill is Backfill.NONE:
         return []
+    rejected = [each for each in rejections if each.pipeline == trigger.pipeline]
     eager = replace(trigger, changes=frozenset({ChangeKind.NEW}))
     if trigger.backfill is Backfill.NEWEST:
         eager = replace(eager, fire=Fire.NEWEST)
@@ -308,9 +310,10 @@ def _backfill(trigger: Trigger, known: KnownRepository) -> list[Decision]:
         )
         judged = _sift(eager, change, tag.first_seen.timestamp(), is_on=True)
         if isinstance(judged, _Candidate):
-            candidates.append(judged._replace(reason=f"backfill: {judged.reason}"))
+            reason, rejection = f"backfill: {judged.reason}", _rejection(known, change, rejected)
+            candidates.append(judged._replace(reason=reason, rejection=rejection))
     ranked = _rank(eager, TriggerState(), candidates)
-    return [decision for decision in ranked if decision.verdict is Verdict.FIRED]
+    return [d for d in ranked if d.verdict in (Verdict.FIRED, Verdict.REJECTED)]
 
 
 def _bar(trigger: Trigger, state: TriggerState) -> SortKey | None:

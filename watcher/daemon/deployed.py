@@ -11,7 +11,7 @@ from typing import Protocol
 from watcher import credentials
 from watcher.config.load import Config
 from watcher.core.account import Account, Credential
-from watcher.core.deployment import Bundle, Rejection, rejection_of
+from watcher.core.deployment import Bundle, Rejection
 from watcher.core.pipeline import Execution, StageSpec
 from watcher.errors import StageError
 from watcher.store.threaded import ThreadedStore
@@ -62,14 +62,7 @@ class StageDeployments:
         run = self._execution
         if run.repository is None:
             return None
-        return rejection_of(
-            await self._store.run(lambda s: s.rejections(self._pipeline)),
-            pipeline=self._pipeline,
-            account=run.account,
-            repository=run.repository,
-            tag=run.tag,
-            digest=digest,
-        )
+        return await self._store.run(lambda s: s.rejection_of_run(self._pipeline, run.id, digest))
 
 
 class Configured(Protocol):

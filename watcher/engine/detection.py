@@ -7,7 +7,7 @@ fire, and decides again, so that an event says what was seen. Only the poller us
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,7 +15,9 @@ from watcher.core import diff
 from watcher.core import trigger as deciding
 from watcher.core.account import Account, DigestTracking
 from watcher.core.change import Change, ChangeKind, KnownRepository
-from watcher.core.trigger import Decision, Trigger, Verdict
+from watcher.core.deployment import Rejection
+from watcher.core.trigger import Trigger
+from watcher.core.verdict import Decided, Decision, Verdict
 from watcher.errors import (
     AuthenticationFailed,
     NotFound,
@@ -23,6 +25,10 @@ from watcher.errors import (
     RegistryError,
 )
 from watcher.registry.client import RegistryClient
+
+Rejections = Callable[[], Awaitable[Sequence[Rejection]]]
+
+_FIRING = frozenset({Verdict.FIRED, Verdict.HELD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Findings:
     only their digests are kept. `error` is the first serious failure."""
 
     changes: tuple[Change, ...]
-    decided: deciding.Decided
+    decided: Decided
     digests: Mapping[str, str]
     tracked: frozenset[str]
     unreadable: tuple[str, ...] = ()
@@ -45,6 +51,22 @@ class _Digests:
 
     found: dict[str, str] = field(default_factory=dict)
     failed: dict[str, RegistryError] = field(default_factory=dict)
+
+
+class _Rejected:
+    """The images that rollbacks took out of pipelines, read once it matters."""
+
+    def __init__(self, read: Rejections) -> None:
+        self._read: Rejections | None = read
+        self.known: Sequence[Rejection] = ()
+
+    async def has_more(self, decisions: Iterable[Decision]) -> bool:
+        """Whether more is known than these decisions were made with."""
+        if self._read is None or not any(d.verdict in _FIRING for d in decisions):
+            return False
+        read, self._read = self._read, None
+        self.known = await read()
+        return bool(self.known)
 
 
 class Detector:
@@ -62,14 +84,15 @@ class Detector:
         triggers: tuple[Trigger, ...],
         enabled: frozenset[str],
         now: datetime,
+        rejections: Rejections,
         *,
         decides: bool = True,
     ) -> Findings:
         """Raises RateLimited, AuthenticationFailed, CredentialError: then nothing was found. A
         look-up that fails for one tag alone keeps that tag as it was; at a first sight it raises
-        where a backfill would miss the tag for ever. Unless it `decides`, the triggers only say
-        which tags to follow."""
-        digests = _Digests()
+        where a backfill would miss the tag for ever. `rejections` is asked only when something
+        would fire. Unless it `decides`, the triggers only say which tags to follow."""
+        digests, rejected = _Digests(), _Rejected(rejections)
         deciders = triggers if decides else ()
         tracked = self._tracked(known.repository, triggers, tags)
         await self._look_up(known.repository, tracked, digests)
@@ -78,7 +101,11 @@ class Detector:
             listed = [tag for tag in tags if tag not in left_out] if left_out else tags
             if not known.baselined:
                 _check_backfill(deciders, digests)
-            changes, decided = self._decide(known, listed, deciders, digests.found, enabled, now)
+            changes, decided = self._decide(
+                known, listed, deciders, digests.found, enabled, rejected.known, now
+            )
+            if await rejected.has_more(decided.decisions):
+                continue
             missing = self._missing(decided.decisions, digests)
             if not missing:
                 break
@@ -133,29 +160,44 @@ class Detector:
         triggers: tuple[Trigger, ...],
         digests: Mapping[str, str],
         enabled: frozenset[str],
+        rejections: Sequence[Rejection],
         now: datetime,
-    ) -> tuple[tuple[Change, ...], deciding.Decided]:
+    ) -> tuple[tuple[Change, ...], Decided]:
         hold_above = self._account.hold_above
         if not known.baselined:
             decided = deciding.baseline(
-                triggers, known, listed, digests, now=now, hold_above=hold_above, enabled=enabled
+                triggers,
+                known,
+                listed,
+                digests,
+                now=now,
+                hold_above=hold_above,
+                enabled=enabled,
+                rejections=rejections,
             )
             return (), decided
         changes = diff.diff(known, listed, digests)
         decided = deciding.decide(
-            triggers, known, changes, now=now, hold_above=hold_above, enabled=enabled
+            triggers,
+            known,
+            changes,
+            now=now,
+            hold_above=hold_above,
+            enabled=enabled,
+            rejections=rejections,
         )
         return changes, decided
 
     def _missing(self, decisions: Iterable[Decision], digests: _Digests) -> list[str]:
-        """Tags that would fire and whose digest nobody asked for yet."""
+        """Tags that would fire, or are rejected by their name alone, and whose digest nobody asked
+        for yet."""
         if self._account.track_digests is DigestTracking.OFF:
             return []
         asked = digests.found.keys() | digests.failed.keys()
         return [
             decision.change.tag
             for decision in decisions
-            if decision.verdict is Verdict.FIRED
+            if decision.verdict in (Verdict.FIRED, Verdict.REJECTED)
             and decision.change.digest is None
             and decision.change.kind is not ChangeKind.DELETED
             and decision.change.tag not in asked

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from watcher.core.change import Change
-from watcher.core.trigger import Decision
+from watcher.core.verdict import Decision
 from watcher.errors import WatcherError
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from watcher.core.change import ChangeKind
 from watcher.core.poll import PollRecord, RepositoryStatus
+from watcher.core.verdict import Verdict
 from watcher.engine.board import StatusBoard
 from watcher.engine.poll_outcome import PollOutcome, PollResult
 from watcher.telemetry.events import Event
@@ -15,6 +16,16 @@ _TAG_EVENTS = {
     ChangeKind.NEW: Event.TAG_NEW,
     ChangeKind.MOVED: Event.TAG_MOVED,
     ChangeKind.DELETED: Event.TAG_DELETED,
+}
+_KEPT_EVENTS = {
+    Verdict.HELD: (
+        Event.EVENTS_HELD,
+        "`watcher events ls`, then `watcher events release` or `drop`",
+    ),
+    Verdict.REJECTED: (
+        Event.EVENTS_REJECTED,
+        "a rollback rejected these images: `watcher events rejected`, then `clear`",
+    ),
 }
 
 
@@ -55,13 +66,10 @@ class PollReport:
             self._log.info(Event.BASELINE_RECORDED, **keys, tags=len(record.baseline))
         for change in record.changes:
             self._log.info(_TAG_EVENTS[change.kind], **keys, tag=change.tag, digest=change.digest)
-        if record.held:
-            self._log.warning(
-                Event.EVENTS_HELD,
-                **keys,
-                events=len(record.held),
-                hint="`watcher events ls`, then `watcher events release` or `drop`",
-            )
+        for verdict, (event, hint) in _KEPT_EVENTS.items():
+            kept = sum(decision.verdict is verdict for decision in record.decisions)
+            if kept:
+                self._log.warning(event, **keys, events=kept, hint=hint)
         for execution in record.executions:
             self._log.info(
                 Event.EXECUTION_QUEUED,

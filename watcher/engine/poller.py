@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from watcher.core import diff, planning
 from watcher.core.account import Account
 from watcher.core.change import KnownRepository
+from watcher.core.deployment import Rejection
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.core.trigger import Trigger
 from watcher.engine.board import StatusBoard
@@ -136,6 +137,7 @@ class Poller:
             triggers,
             rules.enabled,
             now,
+            self._rejections,
             decides=purpose is not Purpose.FAST_FORWARD,
         )
         record = self._assemble(status, known, tags, rules, found, fingerprint, now)
@@ -219,6 +221,9 @@ class Poller:
             lambda store: (store.known(self.account.name, repository), store.enabled_overrides())
         )
         return known, rules.switched(switches)
+
+    async def _rejections(self) -> Sequence[Rejection]:
+        return await self._store.run(lambda store: store.rejections())
 
     async def _record(self, record: PollRecord) -> tuple[str, ...]:
         return await self._store.run(lambda store: store.record_poll(record))

@@ -87,7 +87,8 @@ class Deployments(Protocol):
         ...
 
     async def rejected(self, digest: str | None) -> Rejection | None:
-        """Why the digest (else the run's tag) must not be deployed by this pipeline, if so."""
+        """Why the digest (else the run's tag) must not be deployed by this pipeline, if so. What
+        a person asked for, by hand or by a retry, is never kept out."""
         ...
 
 

@@ -1,6 +1,7 @@
 """Which executions a runner may go on with, and when it has to look again.
 
-Functions on a connection. What may begin beside what is said by `core.stepping.admit`.
+Functions on a connection. What may begin beside what is said by `core.stepping.admit`; a queued
+run whose image was rejected meanwhile never begins (SPEC 6.4).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from watcher.core import stepping
 from watcher.core.pipeline import Concurrency, ConcurrencyPolicy, Execution, ExecutionStatus
+from watcher.store import rejections
 from watcher.store.executions import load_by_ids, settle
 from watcher.store.rows import from_text
 
@@ -103,7 +105,10 @@ def _admit(
             f"SELECT id FROM execution WHERE {_QUEUED} AND pipeline = ? ORDER BY number",  # noqa: S608
             (pipeline,),
         )
-        waiting = [row[0] for row in rows.fetchall() if row[0] not in active]
+        queued = [row[0] for row in rows.fetchall() if row[0] not in active]
+        kept_out = _kept_out(db, pipeline, queued)
+        skipped |= kept_out
+        waiting = [identifier for identifier in queued if identifier not in kept_out]
         if not waiting:
             continue
         begins, never = stepping.admit(
@@ -114,6 +119,12 @@ def _admit(
     if len(begun) > 1:
         begun = _oldest_first(db, begun)
     return begun[:slots], skipped
+
+
+def _kept_out(db: sqlite3.Connection, pipeline: str, identifiers: Iterable[str]) -> dict[str, str]:
+    """Runs whose image a rollback has rejected since they were queued, with the reason."""
+    found = ((each, rejections.of_run(db, pipeline, each)) for each in identifiers)
+    return {each: rejection.why for each, rejection in found if rejection is not None}
 
 
 def _under_way(db: sqlite3.Connection, pipeline: str) -> int:

@@ -16,9 +16,10 @@ from typing import Any
 from watcher.core.change import Change, ChangeKind, TriggerState
 from watcher.core.pipeline import Json, NewExecution
 from watcher.core.poll import PollRecord
-from watcher.core.trigger import Decision, Trigger, Verdict, raised
+from watcher.core.trigger import Trigger, raised
+from watcher.core.verdict import Decision, Verdict
 from watcher.errors import UsageError
-from watcher.store import executions
+from watcher.store import executions, rejections
 from watcher.store.rows import (
     load_executions,
     new_execution_from_json,
@@ -88,10 +89,12 @@ def write_decisions(
             activities[place] = write_activity(db, repository, change, poll.at)
         execution = queued.get((decision.trigger, change.kind.value, change.tag))
         event = _write_decision(db, activities[place], decision, execution)
-        held = poll.held.get((decision.trigger, change.tag, change.number))
-        if decision.verdict is Verdict.HELD and held is not None:
+        kept = poll.held.get((decision.trigger, change.tag, change.number))
+        if kept is not None:
+            _keep(db, event, kept)
+        if decision.verdict is Verdict.HELD:
             batch = batch or f"b{event}"
-            _hold(db, event, batch, held)
+            db.execute("UPDATE decision SET batch = ? WHERE id = ?", (batch, event))
 
 
 def activity(
@@ -135,10 +138,17 @@ def release(
 ) -> tuple[str, ...]:
     """Queue what the selected held events kept, in rising order, and raise what their triggers
     take for the highest tag; the ids of the executions. Triggers that are not among `triggers`
-    keep their highest."""
+    keep their highest. An event whose image was rejected meanwhile is recorded as such."""
     by_name = {trigger.name: trigger for trigger in triggers}
     queued: list[str] = []
     for event, repository, name, new in _held(db, selector):
+        rejection = rejections.keeping_out(db, new)
+        if rejection is not None:
+            db.execute(
+                "UPDATE decision SET outcome = ?, reason = ? WHERE id = ?",
+                (Verdict.REJECTED.value, rejection.why, event),
+            )
+            continue
         if executions.submit(db, new):
             queued.append(new.id)
         db.execute(
@@ -164,7 +174,8 @@ def drop(db: sqlite3.Connection, selector: EventSelector) -> tuple[int, ...]:
 def replay(db: sqlite3.Connection, event: int, at: datetime) -> str:
     """Queue the run of an old event once more, under a key of its own; its id.
 
-    Raises UsageError when there is no such event, or none that ever had a run to queue.
+    Raises UsageError when there is no such event, or none that ever had a run to queue, or when a
+    rollback rejected its image.
     """
     row = db.execute(
         "SELECT d.execution, d.replays + 1, h.execution, d.outcome FROM decision d "
@@ -185,6 +196,9 @@ def replay(db: sqlite3.Connection, event: int, at: datetime) -> str:
             f"event {event} did not fire ({outcome}), so there is nothing to replay",
             hint="`watcher trigger NAME --tag TAG --force` runs it by hand",
         )
+    rejection = rejections.keeping_out(db, new)
+    if rejection is not None:
+        raise UsageError(f"event {event} can't run again: {rejection.why}")
     again = replace(new, key=f"{new.key}|replay-{event}-{number}", created=at)
     executions.submit(db, again)
     db.execute("UPDATE decision SET replays = ? WHERE id = ?", (number, event))
@@ -210,8 +224,8 @@ def _write_decision(
     return inserted.lastrowid or 0
 
 
-def _hold(db: sqlite3.Connection, event: int, batch: str, new: NewExecution) -> None:
-    db.execute("UPDATE decision SET batch = ? WHERE id = ?", (batch, event))
+def _keep(db: sqlite3.Connection, event: int, new: NewExecution) -> None:
+    """What a person's word may queue."""
     db.execute(
         "INSERT INTO held (decision, execution) VALUES (?, ?)",
         (event, to_text(new_execution_to_json(new))),

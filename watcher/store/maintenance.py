@@ -45,6 +45,8 @@ TABLES = (
     "held",
     "blocked",
     "catalog",
+    "deployment",
+    "rejection",
 )
 
 

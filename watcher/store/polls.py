@@ -20,7 +20,7 @@ from watcher.core.change import (
 )
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.errors import StateChanged
-from watcher.store import events, executions
+from watcher.store import events, executions, rejections
 
 _STATUS_COLUMNS = (
     "account, name, tags, last_check, last_success, last_error, next_check, failures, "
@@ -57,11 +57,13 @@ def known(db: sqlite3.Connection, account: str, repository: str) -> KnownReposit
 def record(db: sqlite3.Connection, poll: PollRecord) -> tuple[str, ...]:
     """Write what a poll found and decided; the ids of the executions that it queued.
 
-    Raises StateChanged when the repository is no longer what the poll compared with: then a
-    second writer was faster, and this result could repeat or undo what it did.
+    Raises StateChanged when the repository is no longer what the poll compared with, or an image
+    was rejected meanwhile: then a second writer was faster, and this result could repeat or undo
+    what it did.
     """
     repository = _repository(db, poll.account, poll.repository)
     _refuse_outdated(db, repository, poll)
+    _refuse_rejected(db, poll)
     activities: dict[tuple[ChangeKind, str], int] = {}
     if poll.baseline is not None:
         _write_baseline(db, repository, poll.baseline, poll.at)
@@ -206,6 +208,14 @@ def _refuse_outdated(db: sqlite3.Connection, repository: int, poll: PollRecord) 
         raise StateChanged(
             f"{poll.account}/{poll.repository}: another process recorded a poll meanwhile",
             hint="nothing is lost: the next poll compares with what that one saw",
+        )
+
+
+def _refuse_rejected(db: sqlite3.Connection, poll: PollRecord) -> None:
+    if any(rejections.keeping_out(db, new) is not None for new in poll.executions):
+        raise StateChanged(
+            f"{poll.account}/{poll.repository}: a rollback rejected an image meanwhile",
+            hint="the next poll finds it again and says so",
         )
 
 

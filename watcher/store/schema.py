@@ -201,6 +201,8 @@ _ROLLBACK: Migration = (
     "ALTER TABLE stage_run ADD COLUMN undo_starts INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE stage_run ADD COLUMN undone REAL",
     "ALTER TABLE stage_run ADD COLUMN undo_error TEXT",
+    # How often a person had the run taken up again.
+    "ALTER TABLE execution ADD COLUMN retries INTEGER NOT NULL DEFAULT 0",
     # What a stage of a run applied to a cluster, compressed JSON without the values of Secrets.
     # Of each stage the last good one is kept, and those of runs that have not ended.
     """
@@ -214,10 +216,10 @@ _ROLLBACK: Migration = (
     ) STRICT
     """,
     # Images that a rollback took out of a pipeline; `image` is the digest, or where none is known
-    # account, repository and tag.
+    # account, repository and tag. A number is never given twice: people copy it into a command.
     """
     CREATE TABLE rejection (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         pipeline TEXT NOT NULL,
         image TEXT NOT NULL,
         account TEXT,

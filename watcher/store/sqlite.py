@@ -276,8 +276,15 @@ class Store:
         with self._reading() as db:
             return rejections.listed(db, pipeline)
 
+    def rejection_of_run(
+        self, pipeline: str, execution: str, digest: str | None
+    ) -> Rejection | None:
+        """What keeps a run's image out of its pipeline; nothing if a person asked for the run."""
+        with self._reading() as db:
+            return rejections.of_run(db, pipeline, execution, digest)
+
     def clear_rejections(self, identifiers: Iterable[int]) -> int:
-        """Let images go again; how many there were."""
+        """Let images go again, by the numbers of their rejections; how many there were."""
         with self._writing("clear") as db:
             return rejections.clear(db, identifiers)
 

@@ -25,6 +25,7 @@ class Event(StrEnum):
     TAG_DELETED = "tag_deleted"
     TAG_UNREADABLE = "tag_unreadable"
     EVENTS_HELD = "events_held"
+    EVENTS_REJECTED = "events_rejected"
     EXECUTION_QUEUED = "execution_queued"
     EXECUTION_STARTED = "execution_started"
     EXECUTION_FINISHED = "execution_finished"
