@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.kube.clients import CONFIG_MAP, GET, Time, config_map, connected
-from tests.kube.faulty_api import Reply, serving
+from tests.kube.faulty_api import Reply, Table, serving
 from tests.kube.identities import (
     GOOD,
     LOOPBACK,
@@ -108,6 +108,49 @@ async def test_a_token_of_the_kubeconfig_itself_is_not_tried_twice(tmp_path: Pat
         with pytest.raises(ClusterError, match="does not accept the credential"):
             await GET(client)
     assert len(api.requests) == 1
+
+
+async def test_a_token_s_file_that_is_gone_for_a_while_stops_nothing_until_a_401(
+    tmp_path: Path,
+) -> None:
+    token, time, good = tmp_path / "token", Time(), Reply(body=config_map())
+    token.write_text("one")
+    table: Table = {f"GET {CONFIG_MAP}": [good, UNAUTHORIZED]}
+    async with (
+        serving(table) as api,
+        connected(api.kubeconfig(tmp_path, {"tokenFile": "token"}), time=time) as client,
+    ):
+        token.unlink()
+        time.pass_(61)
+        await GET(client)
+        with pytest.raises(ClusterError, match="can't be read: No such file") as raised:
+            await GET(client)
+    assert raised.value.fault is ClusterFault.CONFIGURATION
+    assert [seen.token for seen in api.requests] == ["one", "one"]
+
+
+async def test_a_kubeconfig_that_was_renewed_is_read_when_the_old_token_is_refused(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serving(after_401(Reply(body=config_map()))) as api,
+        connected(api.kubeconfig(tmp_path, {"token": "one"})) as client,
+    ):
+        api.kubeconfig(tmp_path, {"token": "two"})
+        assert await GET(client) == config_map()
+    assert [seen.token for seen in api.requests] == ["one", "two"]
+
+
+async def test_a_token_for_another_server_is_not_sent_to_the_old_one(tmp_path: Path) -> None:
+    async with (
+        serving(after_401(Reply(body=config_map()))) as api,
+        connected(api.kubeconfig(tmp_path, {"token": "one"})) as client,
+    ):
+        api.kubeconfig(tmp_path, {"token": "two"}, server="https://other.example")
+        with pytest.raises(ClusterError, match="leads to another server now") as raised:
+            await GET(client)
+    assert raised.value.fault is ClusterFault.CONFIGURATION
+    assert [seen.token for seen in api.requests] == ["one"]
 
 
 @pytest.mark.parametrize(

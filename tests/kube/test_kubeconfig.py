@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,13 @@ async def test_what_the_environment_of_the_process_says_of_kubeconfigs_is_not_be
 ) -> None:
     error = await refusal(None, environment={}, home=tmp_path)
     assert str(tmp_path / ".kube" / "config") in str(error)
+
+
+def test_importing_the_client_loads_neither_the_official_one_nor_its_libraries() -> None:
+    program = (
+        "import sys, watcher.kube.client\n"
+        "heavy = {'kubernetes', 'urllib3', 'yaml', 'requests', 'pydantic'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

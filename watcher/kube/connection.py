@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -209,9 +210,10 @@ def _pod_namespace(directory: Path) -> str | None:
 def _from_kubeconfig(
     files: tuple[Path, ...], context: str | None, surroundings: Surroundings
 ) -> Connection:
-    access = read_access(files, context)
+    load = partial(read_access, files, context)
+    access = load()
     credentials = user_credentials(
-        access,
+        load,
         environment=surroundings.environment,
         plugin_seconds=surroundings.plugin_seconds,
         clock=surroundings.clock,

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
+from watcher.errors import ClusterError
 from watcher.kube.certificates import not_after
 from watcher.kube.exec_plugin import ExecPlugin, Granted
 from watcher.kube.kubeconfig import content_of, misconfigured
@@ -84,10 +85,15 @@ class FromFiles:
     def current(self) -> Held:
         with self._lock:
             held = self._held
-            age = self._clock() - self._read_at
-            if held is None or (self._lifetime is not None and age >= self._lifetime):
-                held = self._again()
-            return held
+            if held is None:
+                return self._again()
+            if self._lifetime is None or self._clock() - self._read_at < self._lifetime:
+                return held
+            try:
+                return self._again()
+            except ClusterError:  # being replaced just now; the old one holds until it is refused
+                self._read_at = self._clock()
+                return held
 
     def renew(self, refused: Held) -> bool:
         with self._lock:

@@ -58,7 +58,9 @@ def read_access(files: Sequence[Path], context: str | None) -> Access:
     documents = [(file, document) for file in files if (document := _document(file)) is not None]
     shown = ", ".join(str(file) for file in files)
     if not documents:
-        raise misconfigured(f"there is no kubeconfig {shown}")
+        raise misconfigured(
+            f"there is no kubeconfig {shown}", "name one in `clusters:` of the config"
+        )
     contexts = _merged(documents, "contexts", "context")
     name = _chosen(contexts, context, shown)
     chosen = contexts[name].entry

@@ -33,7 +33,7 @@ _IMPERSONATION = ("as", "as-groups", "as-uid", "as-user-extra")
 
 
 def user_credentials(
-    access: Access,
+    load: Callable[[], Access],
     *,
     environment: Mapping[str, str],
     plugin_seconds: float,
@@ -42,15 +42,17 @@ def user_credentials(
 ) -> Credentials:
     """As kubectl chooses: a token's file before the token beside it, both before a plug-in.
 
-    Raises ClusterError (CONFIGURATION).
+    `load` reads the kubeconfig: once now, and again whenever the credential is read anew, because
+    somebody may have renewed it there. Raises ClusterError (CONFIGURATION).
     """
+    access = load()
     _check_honoured(access)
     _check_secrecy(access)
     user = access.user
     if user.get("exec") and not user.get("token") and not user.get("tokenFile"):
         return FromPlugin(exec_plugin(access, environment, seconds=plugin_seconds), now=now)
     lifetime = FILE_SECONDS if user.get("tokenFile") else None
-    return FromFiles(partial(_read, access), clock=clock, lifetime=lifetime)
+    return FromFiles(partial(_read, load, access.server), clock=clock, lifetime=lifetime)
 
 
 def decoded(data: object, key: str) -> bytes:
@@ -61,7 +63,15 @@ def decoded(data: object, key: str) -> bytes:
         raise misconfigured(f"{key} of the kubeconfig is not base64") from None
 
 
-def _read(access: Access) -> Held:
+def _read(load: Callable[[], Access], server: str) -> Held:
+    access = load()
+    _check_honoured(access)
+    _check_secrecy(access)
+    if access.server != server:
+        raise misconfigured(
+            f"the context {access.context!r} of the kubeconfig leads to another server now",
+            "restart this program, so that it connects there",
+        )
     held = Held(headers=_headers(access), pair=_pair(access.user))
     if not held.headers and held.pair is None:
         raise misconfigured(f"{_shown(access)} holds no credential")
