@@ -17,7 +17,7 @@ from watcher.config.load import load
 from watcher.config.pipelines import STAGE_KEYS, StageKind
 from watcher.config.reference import reference
 from watcher.config.schema import schema
-from watcher.stages import STAGES
+from watcher.stages import STAGES, UNDOABLE
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
@@ -77,7 +77,7 @@ def test_the_example_has_every_key() -> None:
 
 
 def test_the_example_loads() -> None:
-    config = load(EXAMPLE, stages=KINDS, environment={"HOME": "/root"})
+    config = load(EXAMPLE, stages=KINDS, undoable=UNDOABLE, environment={"HOME": "/root"})
     assert {account.name for account in config.accounts} >= {"dockerhub", "gcr", "ecr", "quay"}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,6 +17,8 @@ import httpx
 import pytest
 
 from tests.contract.stages import Nothing
+from tests.kube.cluster import RealCluster
+from tests.stages.deploying import Deploying, open_store
 from watcher.core.pipeline import Execution, ExecutionStatus, Json, Pipeline, StageSpec
 from watcher.errors import StageError
 from watcher.http_client import Connections, HttpSettings
@@ -158,6 +161,19 @@ def make_context() -> ContextMaker:
         return replace(context, **changes)
 
     return make
+
+
+@pytest.fixture
+async def deploying(cluster: RealCluster, tmp_path: Path) -> AsyncIterator[Deploying]:
+    """Pipelines in a namespace of their own."""
+    made = Deploying(
+        directory=tmp_path,
+        cluster=cluster,
+        namespace=cluster.namespace(),
+        store=open_store(tmp_path),
+    )
+    yield made
+    await made.close()
 
 
 @dataclass(frozen=True)

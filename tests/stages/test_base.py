@@ -8,13 +8,20 @@ import sys
 import pytest
 
 from tests.stages.conftest import DIGEST, ContextMaker, FakeImage, make_execution
-from watcher.stages import STAGES
-from watcher.stages.base import LOG_LIMIT, StageLog
+from watcher.stages import STAGES, UNDOABLE
+from watcher.stages.base import LOG_LIMIT, StageLog, Undoable
 
 
 def test_the_stages_of_the_contract_are_there() -> None:
-    assert set(STAGES) == {"render", "command", "webhook", "wait", "verify", "pipeline"}
+    in_clusters = {"apply", "set_image", "restart", "rollback", "delete", "pull_secret"}
+    others = {"render", "command", "webhook", "wait", "verify", "pipeline"}
+    assert set(STAGES) == in_clusters | others
     assert all(stage.type == name for name, stage in STAGES.items())
+
+
+def test_what_can_be_taken_back_is_known_by_type() -> None:
+    assert [name for name in STAGES if name in UNDOABLE] == ["apply", "set_image"]
+    assert all(isinstance(STAGES[name], Undoable) for name in ("apply", "set_image"))
 
 
 def test_every_option_has_a_schema_and_words() -> None:

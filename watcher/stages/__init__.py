@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from watcher.stages.base import Stage
 
 _CLASSES = {
+    "apply": "ApplyStage",
+    "set_image": "SetImageStage",
+    "restart": "RestartStage",
+    "rollback": "RollbackStage",
+    "delete": "DeleteStage",
+    "pull_secret": "PullSecretStage",
     "render": "RenderStage",
     "webhook": "WebhookStage",
     "command": "CommandStage",

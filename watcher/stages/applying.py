@@ -1,0 +1,190 @@
+"""One run of `apply`, from the plan to the proposal of what went well. For that stage only.
+
+What taking it back needs is kept before the first write, so that a crash at any point leaves a run
+that can go on, or go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watcher.core.deployment import Bundle
+from watcher.core.pipeline import Done, Json, Retry, StageOutcome, Superseded
+from watcher.stages.base import StageContext
+from watcher.stages.cluster_options import Place, event_time, is_dry_run, wait_of
+from watcher.stages.image_binding import BoundDocuments
+from watcher.stages.live_workloads import notes_of
+from watcher.stages.rollouts import outcome_of, rollout_of
+from watcher.stages.undo_data import UndoData
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from watcher.kube.plan import ApplyOptions, Conflicts, Plan, Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applying:
+    """Everything that one run of the stage works with."""
+
+    place: Place
+    bound: BoundDocuments
+    options: ApplyOptions
+    wait: timedelta | None
+    undo: UndoData
+    context: StageContext
+    sent_before: int
+
+    @staticmethod
+    def of(place: Place, bound: BoundDocuments, options: Json, context: StageContext) -> Applying:
+        return Applying(
+            place=place,
+            bound=bound,
+            options=_apply_options(place, bound, options, context),
+            wait=wait_of(options),
+            undo=UndoData.of(place.client, bound.digest, context),
+            context=context,
+            sent_before=place.client.sent,
+        )
+
+    async def run(self) -> StageOutcome:
+        """Raises StageError (ApplyFailed names what was applied) and ClusterError."""
+        from watcher.kube.plan import Newer
+
+        try:
+            return await self._run()
+        except Newer as newer:
+            return Superseded(newer.message)
+
+    async def _run(self) -> StageOutcome:
+        from watcher.kube.preflight import make_plan
+
+        plan = await make_plan(self.place.client, self.bound.documents, self.options)
+        for warning in plan.warnings:
+            self.context.log.line(f"warning: {warning}")
+        if self.options.dry_run:
+            return await self._shown(plan)
+        await self.undo.keep(plan)
+        results = await self._executed(plan)
+        outcome = await self._followed(results)
+        if outcome is not None:
+            return outcome
+        results = (*results, *await self._pruned(plan, results))
+        await self.context.deployments.propose(self._bundle(plan))
+        await self.undo.settle()
+        return Done(self._outputs(results))
+
+    async def _shown(self, plan: Plan) -> StageOutcome:
+        for result in plan.results:
+            self.context.log.line(f"{result.key} {result.action} (dry run)")
+        return Done(self._outputs(plan.results))
+
+    async def _executed(self, plan: Plan) -> tuple[Result, ...]:
+        from watcher.kube.apply import execute
+        from watcher.kube.plan import ApplyFailed, Newer
+
+        try:
+            results = await execute(
+                self.place.client,
+                plan,
+                self.options,
+                tell=self.context.log.line,
+                sleep=self.context.sleep,
+                clock=lambda: self.context.now().timestamp(),
+            )
+        except (ApplyFailed, Newer) as error:
+            await self.undo.answered(plan, error.results, doubtful=error.temporary)
+            raise
+        await self.undo.answered(plan, results, doubtful=False)
+        return results
+
+    async def _followed(self, results: Sequence[Result]) -> StageOutcome | None:
+        """The outcome of a rollout that is not ready; also of one that an earlier attempt of this
+        run began."""
+        from watcher.kube.follow import Followed
+
+        changed = self.undo.changed
+        targets = [
+            Followed(resource=result.resource, applied=result.object)
+            for result in results
+            if result.key in changed and result.object is not None
+        ]
+        outcome = outcome_of(await rollout_of(self.place, targets, self.wait, self.context))
+        await self.undo.known(isinstance(outcome, Retry))
+        return outcome
+
+    async def _pruned(self, plan: Plan, results: Sequence[Result]) -> tuple[Result, ...]:
+        from watcher.kube.inventory import prune
+
+        if plan.inventory is None:
+            return ()
+        await self.undo.keep_pruned(plan)
+        return await prune(
+            self.place.client, plan, results, self.options, tell=self.context.log.line
+        )
+
+    def _bundle(self, plan: Plan) -> Bundle:
+        """What was applied, as it may be applied again; Secrets without their values."""
+        from watcher.kube.notes import with_notes
+        from watcher.kube.undo_plan import without_values
+
+        run = self.context.execution
+        objects = (with_notes(item.desired, item.notes) for item in plan.items)
+        return Bundle(
+            objects=tuple(map(without_values, objects)),
+            cluster=self.place.cluster.name,
+            namespace=self.place.namespace,
+            execution=run.id,
+            event_time=event_time(run),
+            tag=run.tag,
+            digest=self.bound.digest,
+        )
+
+    def _outputs(self, results: Sequence[Result]) -> Mapping[str, Json]:
+        return {
+            "objects": [
+                {
+                    "kind": result.key.kind,
+                    "namespace": result.key.namespace,
+                    "name": result.key.name,
+                    "result": result.action.value,
+                }
+                for result in results
+            ],
+            "images": list(self.bound.images),
+            "digest": self.bound.digest,
+            "requests": self.place.client.sent - self.sent_before,
+        }
+
+
+def _apply_options(
+    place: Place, bound: BoundDocuments, options: Json, context: StageContext
+) -> ApplyOptions:
+    from watcher.kube.plan import ApplyOptions
+
+    run = context.execution
+    cause = f"{', '.join(bound.images)} by registry-watcher"
+    return ApplyOptions(
+        pipeline=run.pipeline.name,
+        stage=context.spec.name,
+        cluster=place.cluster,
+        namespace=place.namespace,
+        conflicts=_conflicts(options["conflicts"]),
+        replace=frozenset(options["replace"]),
+        prune=options["prune"],
+        dry_run=is_dry_run(options, context),
+        event_time=event_time(run),
+        notes=notes_of(context, cause, digest=bound.digest),
+        noted=bound.noted,
+    )
+
+
+def _conflicts(written: str | list[str]) -> Conflicts:
+    """Fields that our own patches (`set_image`, `rollback`) wrote are ours to take."""
+    from watcher.kube.objects import FIELD_MANAGER
+    from watcher.kube.plan import Conflicts
+
+    named = written if isinstance(written, list) else []
+    return Conflicts(force=written == "force", managers=frozenset({*named, FIELD_MANAGER}))

@@ -1,0 +1,146 @@
+"""Taking back what `apply` did: `on_failure: rollback` of its own or of a later stage.
+
+`watcher.kube.undo` puts the objects back; here is what comes before and after: the rejection of
+the image, the wait for the rollout of what was put back. For the stage `apply`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from watcher.core.deployment import Bundle
+from watcher.core.pipeline import Done, Failed, Json, Retry, StageOutcome, Superseded
+from watcher.errors import ClusterError, ClusterFault, StageError
+from watcher.stages.base import StageContext
+from watcher.stages.cluster_options import Place, rollback_wait_of
+from watcher.stages.rollouts import failure_of, outcome_of, rollout_of, settled
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from watcher.kube.follow import Followed
+    from watcher.kube.objects import Object, ObjectKey
+    from watcher.kube.secret_copies import SecretCopies
+    from watcher.kube.undo import PutBack
+    from watcher.kube.undo_plan import UndoPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakingBack:
+    """One rollback of one stage; it may be done again after a crash at any point."""
+
+    place: Place
+    plan: UndoPlan
+    wait: timedelta
+    copies: SecretCopies
+    context: StageContext
+
+    @staticmethod
+    def of(place: Place, options: Json, context: StageContext) -> TakingBack:
+        from watcher.kube.secret_copies import SecretCopies
+        from watcher.kube.undo_plan import UndoPlan
+
+        return TakingBack(
+            place=place,
+            plan=UndoPlan.from_json(context.memory.undo),
+            wait=rollback_wait_of(options),
+            copies=SecretCopies.of(
+                place.client,
+                execution=context.execution.id,
+                pipeline=context.execution.pipeline.name,
+                stage=context.spec.name,
+            ),
+            context=context,
+        )
+
+    async def run(self) -> StageOutcome:
+        """The image is rejected before anything else, so that no crash lets it come again."""
+        if self.plan.unknown and (outcome := await self._verdict()) is not None:
+            return outcome
+        context = self.context
+        await context.deployments.reject(self.plan.digest, failure_of(context.execution))
+        done = await self._put_back()
+        if done.error is not None and done.error.temporary:
+            done.check()
+        outcome = await settled(self.place, done.targets, self.wait, context)
+        if outcome is not None:
+            return outcome if done.error is None else _both(outcome, done)
+        done.check()
+        await self._drop_copies()
+        return Done(
+            {
+                "restored": [str(key) for key in done.restored],
+                "deleted": [str(key) for key in done.deleted],
+                "left": [str(key) for key in done.left],
+            }
+        )
+
+    async def _put_back(self) -> PutBack:
+        from watcher.kube.undo import Undoing
+
+        undoing = Undoing(
+            client=self.place.client,
+            plan=self.plan,
+            last_good=self._objects(await self.context.deployments.last_good()),
+            copies=self.copies,
+            tell=self.context.log.line,
+            sleep=self.context.sleep,
+        )
+        return await undoing.put_back()
+
+    async def _drop_copies(self) -> None:
+        """From here on nothing is left to do, were this rollback to start once more."""
+        copies = [(each.key.namespace, each.copy) for each in self.plan.changes if each.copy]
+        if copies:
+            await self.context.memory.keep_undo(replace(self.plan, changes=()).to_json())
+            await self.copies.drop(copies)
+
+    def _objects(self, bundle: Bundle | None) -> dict[ObjectKey, Object]:
+        """Those of the last good run; none when it worked elsewhere."""
+        from watcher.kube.objects import ObjectKey
+
+        here = (self.place.cluster.name, self.place.namespace)
+        if bundle is None or (bundle.cluster, bundle.namespace) != here:
+            return {}
+        return {ObjectKey.of(dict(item)): dict(item) for item in bundle.objects}
+
+    async def _verdict(self) -> StageOutcome | None:
+        """What became of the rollout, now that the cluster may answer again; None when it failed
+        and is to be taken back."""
+        self.context.log.line("what became of the rollout was unknown: looking again")
+        rollout = await rollout_of(self.place, await self._targets(), self.wait, self.context)
+        outcome = outcome_of(rollout)
+        if isinstance(outcome, Failed):
+            return None
+        if isinstance(outcome, Retry):
+            return outcome
+        how = "the rollout has become ready"
+        if isinstance(outcome, Superseded):
+            how = outcome.reason
+        return Failed(f"nothing was rolled back: once the cluster answered again, {how}")
+
+    async def _targets(self) -> list[Followed]:
+        from watcher.kube.follow import Followed
+
+        targets = []
+        for change in self.plan.changes:
+            try:
+                resource = await self.place.client.resource(change.api_version, change.key.kind)
+            except ClusterError as error:
+                if error.fault is not ClusterFault.KIND_UNKNOWN or error.temporary:
+                    raise
+                continue
+            live = await self.place.client.get(resource, change.key.namespace, change.key.name)
+            if live is not None:
+                targets.append(Followed(resource=resource, applied=live))
+        return targets
+
+
+def _both(outcome: StageOutcome, done: PutBack) -> StageOutcome:
+    """A rollback that failed in two ways says both."""
+    try:
+        done.check()
+    except StageError as error:
+        return Failed(f"{error}; {getattr(outcome, 'reason', outcome)}")
+    return outcome
