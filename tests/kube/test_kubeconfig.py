@@ -116,7 +116,7 @@ async def test_a_context_alone_is_looked_for_in_the_usual_kubeconfig(tmp_path: P
         assert client.namespace == "ns-b"
 
 
-async def test_the_pod_s_account_comes_before_the_home_directory(tmp_path: Path) -> None:
+async def test_the_pod_s_account_comes_before_the_usual_kubeconfigs(tmp_path: Path) -> None:
     contexts(tmp_path / ".kube" / "config", "a")
     account = pod_account(tmp_path / "sa", Authority(tmp_path, now=datetime.now(UTC)), "t")
     inside = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
@@ -125,9 +125,11 @@ async def test_the_pod_s_account_comes_before_the_home_directory(tmp_path: Path)
         assert client.namespace == "team-a"
     async with connected(None, environment={}, **options) as client:
         assert client.namespace == "ns-a"
-    named = {**inside, "KUBECONFIG": str(contexts(tmp_path / "k", "b"))}
+    named = {"KUBECONFIG": str(contexts(tmp_path / "k", "b"))}
     async with connected(None, environment=named, **options) as client:
         assert client.namespace == "ns-b"
+    async with connected(None, environment={**inside, **named}, **options) as client:
+        assert client.namespace == "team-a"
 
 
 @pytest.mark.parametrize(

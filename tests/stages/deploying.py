@@ -64,7 +64,7 @@ class Deploying:
 
     def __post_init__(self) -> None:
         self.accounts = ConfiguredAccounts(self)
-        self.clusters = ClusterConnections(lambda: self.config.clusters, self.environment)
+        self.clusters = ClusterConnections(lambda: self.config, self.environment)
 
     def client_named(self, account: str) -> RegistryClient | None:
         return None

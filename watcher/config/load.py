@@ -49,6 +49,16 @@ class Config:
     loaded: Signature
     clusters: tuple[Cluster, ...] = ()
 
+    @property
+    def secret_variables(self) -> frozenset[str]:
+        """Variables of the environment that hold passwords of accounts."""
+        names = (account.credential.password_env for account in self.accounts)
+        return frozenset(name for name in names if name is not None)
+
+    def without_passwords(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """What other programs may see of the environment."""
+        return {k: v for k, v in environment.items() if k not in self.secret_variables}
+
     def signature(self) -> Signature:
         """What the files are like now; other than `loaded` when one was written, replaced, added
         or removed since."""

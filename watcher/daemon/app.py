@@ -74,7 +74,7 @@ class App:
         self.log = log
         self.clock = clock
         self.environment = environment
-        self.clusters = ClusterConnections(lambda: self.config.clusters, environment)
+        self.clusters = ClusterConnections(lambda: self.config, environment)
         self.accounts = ConfiguredAccounts(self)
         self.members: dict[str, Member] = {}
         self._catalogs = dict(catalogs)
@@ -117,9 +117,7 @@ class App:
 
     @property
     def secret_variables(self) -> frozenset[str]:
-        """Variables of the environment that hold passwords of accounts."""
-        names = (account.credential.password_env for account in self.config.accounts)
-        return frozenset(name for name in names if name is not None)
+        return self.config.secret_variables
 
     def client_named(self, account: str) -> RegistryClient | None:
         member = self.members.get(account)

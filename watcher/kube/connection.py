@@ -144,16 +144,17 @@ class Connection:
 def open_connection(cluster: Cluster, surroundings: Surroundings) -> Connection:
     """Find out how to reach the cluster; sends nothing. Raises ClusterError (CONFIGURATION).
 
-    In this order: what the config says, `$KUBECONFIG`, the pod's own account, `~/.kube/config`.
+    In this order: what the config says, the pod's own account, `$KUBECONFIG`, `~/.kube/config`
+    (SPEC 7.1).
     """
     environment, home = surroundings.environment, surroundings.home
     named = environment.get("KUBECONFIG", "")
     if cluster.kubeconfig is not None:
         return _from_kubeconfig((cluster.kubeconfig,), cluster.context, surroundings)
-    if named:
-        return _from_kubeconfig(kubeconfig_files(named, home), cluster.context, surroundings)
     if cluster.context is None and _in_cluster(surroundings):
         return _from_pod(surroundings)
+    if named:
+        return _from_kubeconfig(kubeconfig_files(named, home), cluster.context, surroundings)
     return _from_kubeconfig((home / ".kube" / "config",), cluster.context, surroundings)
 
 
