@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cli.conftest import REPOSITORY, Bench
+from tests.cli.test_rejections import reject
 from watcher.store.lock import StateLock
 from watcher.testing.registry import FakeRegistry
 
@@ -120,3 +121,16 @@ def test_a_dry_run_looks_beside_the_daemon_and_changes_nothing(
     registry.push(REPOSITORY, "1.1")
     assert "1.1" in bench.run("run", "--dry-run").stdout
     assert bench.json("executions") == []
+
+
+def test_what_is_cleared_beside_a_daemon_goes_at_once(
+    bench: Bench, registry: FakeRegistry, daemon: subprocess.Popen[str]
+) -> None:
+    reject(bench, "1.1", registry.push(REPOSITORY, "1.1", content="bad"))
+    bench.run("poll")
+    assert bench.json("executions") == []
+    assert [row["number"] for row in bench.json("events", "rejected")] == [1]
+    bench.run("events", "clear", "--all")
+    registry.push(REPOSITORY, "1.2", content="bad")
+    bench.run("poll")
+    wait_for(lambda: [run["tag"] for run in bench.json("executions")] == ["1.2"])

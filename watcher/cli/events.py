@@ -1,4 +1,6 @@
-"""`watcher events`: changes that matched a trigger; what is held is released, dropped, replayed."""
+"""`watcher events`: changes that matched a trigger. What is held is released, dropped, replayed;
+images that a rollback rejected are listed and cleared.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +10,28 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
-from watcher.cli.session import load_config, open_store, read_store
+from watcher.cli.failure import warn
+from watcher.cli.session import find_pipeline, load_config, open_store, read_store
 from watcher.cli.shapes import execution_json
-from watcher.core.trigger import Verdict
+from watcher.core.verdict import Verdict
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
+    from watcher.config.load import Config
+    from watcher.core.deployment import Rejection
     from watcher.store.sqlite import EventSelector, Store
 
 NOT_EVENTS = frozenset({Verdict.NO_MATCH.value, Verdict.UNWANTED_CHANGE.value})
 SELECTOR = "EVENT|BATCH|TRIGGER|ACCOUNT/REPOSITORY"
 
 
-@group("events", short_help="Matched changes: ls, release, drop, replay.")
+@group("events", short_help="Matched changes: ls, release, drop, replay, rejected, clear.")
 def events() -> None:
     """Changes that matched a trigger, and what became of them.
 
     More than `hold_above` events of one repository in one poll are held as a batch until they are
-    released or dropped here.
+    released or dropped here. An image that a rollback rejected does not fire again for that
+    pipeline until it is cleared here.
     """
 
 
@@ -71,12 +77,16 @@ def ls(invocation: Invocation, outcome: str | None, held: bool, limit: int) -> N
 @click.argument("selector", metavar=SELECTOR)
 @pass_invocation
 def release(invocation: Invocation, selector: str) -> None:
-    """Queue the runs of held events, in rising order of their tags."""
+    """Queue the runs of held events, in rising order of their tags. Those whose image a rollback
+    has rejected since are recorded as rejected."""
     config = load_config(invocation)
     with open_store(config) as store:
-        chosen = _held(store, selector)
+        chosen, taken = _held(store, selector)
         queued = store.release(chosen, config.triggers)
         runs = [run for run in map(store.execution, queued) if run is not None]
+        rejected = [e for e in store.events(Verdict.REJECTED.value) if e["id"] in taken]
+    for event in rejected:
+        warn(f"event {event['id']} ({event['tag']}) is not released: {event['reason']}")
     if invocation.json:
         output.print_json([execution_json(run) for run in runs])
         return
@@ -92,7 +102,8 @@ def drop(invocation: Invocation, selector: str) -> None:
     """Let held events go without a run; they can still be replayed."""
     config = load_config(invocation)
     with open_store(config) as store:
-        dropped = list(store.drop(_held(store, selector)))
+        chosen, _ = _held(store, selector)
+        dropped = list(store.drop(chosen))
     _tell(invocation, {"dropped": dropped}, f"dropped: {output.count(len(dropped), 'event')}")
 
 
@@ -100,7 +111,8 @@ def drop(invocation: Invocation, selector: str) -> None:
 @click.argument("event", type=int)
 @pass_invocation
 def replay(invocation: Invocation, event: int) -> None:
-    """Queue the run of an event that fired or was dropped once more, as it was planned then."""
+    """Queue the run of an event that fired, was dropped or was rejected once more, as it was
+    planned then. A rejected image has to be cleared first."""
     config = load_config(invocation)
     with open_store(config) as store:
         identifier = store.replay(event)
@@ -109,19 +121,111 @@ def replay(invocation: Invocation, event: int) -> None:
     _tell(invocation, execution_json(run), f"execution {run.id} is queued: {run.pipeline.name}")
 
 
-def _held(store: Store, selector: str) -> EventSelector:
-    """The selector; raises UsageError when it takes none of the held events."""
+@events.command("rejected", short_help="List the images that rollbacks rejected.")
+@click.option("--pipeline", help="Only those of this pipeline.")
+@pass_invocation
+def rejected(invocation: Invocation, pipeline: str | None) -> None:
+    """List the images that a rollback took out of a pipeline, oldest first, each with the number
+    that `watcher events clear` takes."""
+    config = load_config(invocation)
+    with read_store(config) as store:
+        found = store.rejections(pipeline) if store is not None else []
+    if invocation.json:
+        output.print_json([_rejection_json(rejection) for rejection in found])
+        return
+    now = invocation.now()
+    output.table(
+        ("number", "time", "pipeline", "image", "digest", "execution", "reason"),
+        (
+            (
+                each.number,
+                output.moment(each.time, now),
+                each.pipeline,
+                f"{each.account}/{each.repository}:{each.tag}",
+                each.digest,
+                each.execution,
+                each.reason,
+            )
+            for each in found
+        ),
+        empty="no image is rejected",
+    )
+
+
+@events.command("clear", short_help="Let rejected images go again.")
+@click.argument("numbers", nargs=-1, type=int, metavar="[NUMBER]...")
+@click.option("--pipeline", help="All that are rejected for this pipeline.")
+@click.option("--all", "everything", is_flag=True, help="All of all pipelines.")
+@pass_invocation
+def clear(
+    invocation: Invocation, numbers: tuple[int, ...], pipeline: str | None, everything: bool
+) -> None:
+    """Let images go again that a rollback rejected: the NUMBERs of `watcher events rejected`, or
+    all of a pipeline, or all.
+
+    Their next event fires. Nothing runs at once: `watcher retry ID` takes the run up again that
+    was rolled back, `watcher events replay EVENT` runs an event that was kept out meanwhile.
+    """
+    if sum((bool(numbers), pipeline is not None, everything)) != 1:
+        raise UsageError("say what to clear: numbers, or --pipeline, or --all")
+    config = load_config(invocation)
+    with open_store(config) as store:
+        chosen = _rejected(config, store.rejections(), numbers, pipeline)
+        store.clear_rejections(each.number for each in chosen)
+    if invocation.json:
+        output.print_json({"cleared": [each.number for each in chosen]})
+        return
+    for each in chosen:
+        image = f"{each.account}/{each.repository}:{each.tag}"
+        output.say(f"{image} may go to {each.pipeline}; `watcher retry {each.execution}` runs it")
+    output.say(f"cleared: {output.count(len(chosen), 'image')}")
+
+
+def _rejected(
+    config: Config, found: list[Rejection], numbers: tuple[int, ...], pipeline: str | None
+) -> list[Rejection]:
+    """Those that are meant; raises UsageError for a number or a pipeline that there is not."""
+    if pipeline is not None:
+        of_pipeline = [each for each in found if each.pipeline == pipeline]
+        if not of_pipeline:
+            find_pipeline(config, pipeline)
+        return of_pipeline
+    unknown = sorted(set(numbers) - {each.number for each in found})
+    if unknown:
+        raise UsageError(
+            f"there is no rejection {unknown[0]}", hint="`watcher events rejected` lists them"
+        )
+    return [each for each in found if not numbers or each.number in numbers]
+
+
+def _rejection_json(rejection: Rejection) -> dict[str, Any]:
+    return {
+        "number": rejection.number,
+        "time": output.rfc3339(rejection.time),
+        "pipeline": rejection.pipeline,
+        "account": rejection.account,
+        "repository": rejection.repository,
+        "tag": rejection.tag,
+        "digest": rejection.digest,
+        "execution": rejection.execution,
+        "reason": rejection.reason,
+    }
+
+
+def _held(store: Store, selector: str) -> tuple[EventSelector, frozenset[int]]:
+    """The selector and the events it takes; raises UsageError when that is none of the held."""
     from watcher.store.sqlite import EventSelector
 
     chosen = EventSelector.parse(selector)
     held = store.events(Verdict.HELD.value)
-    if not any(_takes(chosen, event) for event in held):
+    taken = frozenset(event["id"] for event in held if _takes(chosen, event))
+    if not taken:
         batches = sorted({str(event["batch"]) for event in held})
         raise UsageError(
             f"{selector!r} takes no held event",
             hint=f"held are the batches {', '.join(batches)}" if batches else "nothing is held",
         )
-    return chosen
+    return chosen, taken
 
 
 def _takes(chosen: EventSelector, event: dict[str, Any]) -> bool:

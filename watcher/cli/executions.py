@@ -151,6 +151,9 @@ def _took(started: datetime | None, finished: datetime | None, now: datetime) ->
 
 
 def _first_error(execution: Execution) -> str | None:
+    """What went wrong first; of a run that was rolled back, how that went too."""
+    if any(stage.undone is not None for stage in execution.stages):
+        return execution.reason
     wrong = (s.error for s in execution.stages if s.error and s.status != "SKIPPED")
     return next(wrong, execution.reason)
 

@@ -20,6 +20,7 @@ from watcher.errors import UsageError
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.change import KnownRepository
+    from watcher.core.deployment import Rejection
     from watcher.core.explain import Explanation
     from watcher.core.trigger import Trigger
     from watcher.store.sqlite import Store
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 @pass_invocation
 def explain(invocation: Invocation, trigger: str, tag: str | None, repository: str | None) -> None:
     """For each tag known of the trigger's repositories, or for TAG alone, whether the trigger
-    keeps it and by which rule. Asks no registry: `watcher poll` brings what is known up to date.
+    keeps it and by which rule, or whether a rollback rejected it. Asks no registry: `watcher poll`
+    brings what is known up to date.
     """
     config = load_config(invocation)
     chosen = find_trigger(config, trigger)
@@ -40,8 +42,9 @@ def explain(invocation: Invocation, trigger: str, tag: str | None, repository: s
         switches = store.enabled_overrides() if store is not None else {}
         names = _names(config, chosen, repository, store)
         known = [known_repository(store, chosen.account, name) for name in names]
+        rejections = store.rejections(chosen.pipeline) if store is not None else []
     enabled = switches.get(chosen.name, chosen.enabled)
-    found = [(one, _explained(chosen, one, tag)) for one in known]
+    found = [(one, _explained(chosen, one, tag, rejections)) for one in known]
     if invocation.json:
         repositories = [_shape(one, explanation) for one, explanation in found]
         output.print_json(
@@ -72,10 +75,12 @@ def _names(config: Config, trigger: Trigger, given: str | None, store: Store | N
     return [wanted]
 
 
-def _explained(trigger: Trigger, known: KnownRepository, tag: str | None) -> Explanation:
+def _explained(
+    trigger: Trigger, known: KnownRepository, tag: str | None, rejections: list[Rejection]
+) -> Explanation:
     from watcher.core.explain import explain as explained
 
-    return explained(trigger, [tag] if tag is not None else known.present, known)
+    return explained(trigger, [tag] if tag is not None else known.present, known, rejections)
 
 
 def _shape(known: KnownRepository, explanation: Explanation) -> dict[str, Any]:

@@ -128,6 +128,7 @@ _STYLES = {
     "quarantined": "yellow",
     "parked": "yellow",
     "held": "yellow",
+    "rejected": "yellow",
     "RUNNING": "cyan",
     "WAITING": "cyan",
 }

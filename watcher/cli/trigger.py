@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -20,13 +20,16 @@ from watcher.cli.session import (
     open_store,
     read_store,
 )
+from watcher.core.verdict import Verdict
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.change import KnownRepository
+    from watcher.core.deployment import Rejection
     from watcher.core.pipeline import NewExecution
-    from watcher.core.trigger import Decision, Trigger
+    from watcher.core.trigger import Trigger
+    from watcher.core.verdict import Decision
     from watcher.store.sqlite import Store
 
 
@@ -49,17 +52,22 @@ def trigger(
 ) -> int:
     """Queue a run of trigger NAME for a tag, as if it had just appeared.
 
-    The trigger's own rules (switch, tag, order, downgrade) may refuse; then the rule is named and
-    nothing is queued. Where no daemon runs, the next `watcher run` carries it out, or --wait.
+    The trigger's own rules (switch, tag, order, downgrade) may refuse, as may a rollback that
+    rejected the image; then the rule is named and nothing is queued. Where no daemon runs, the
+    next `watcher run` carries it out, or --wait.
     """
     config = load_config(invocation)
     chosen = find_trigger(config, name)
     with read_store(config) as store:
         place = _repository(config, chosen, repository, store)
         known = known_repository(store, chosen.account, place)
-        if not force:
-            switches = store.enabled_overrides() if store is not None else {}
-            _check_rules(chosen, known, tag, switches)
+        switches = store.enabled_overrides() if store is not None else {}
+        rejections = store.rejections(chosen.pipeline) if store is not None else []
+    if force:
+        _warn_about_rejection(chosen, known, tag, rejections)
+    else:
+        enabled = switches.get(chosen.name, chosen.enabled)
+        _check(judge(chosen, known, tag, rejections, enabled=enabled))
     execution = _plan(config, chosen, known, tag, parse_parameters(pairs), invocation)
     _warn_about(known, tag)
     with open_store(config, create=True) as store:
@@ -100,19 +108,23 @@ def _repository(config: Config, trigger: Trigger, given: str | None, store: Stor
     return names.pop()
 
 
-def _check_rules(
-    trigger: Trigger, known: KnownRepository, tag: str, switches: Mapping[str, bool]
-) -> None:
-    enabled = switches.get(trigger.name, trigger.enabled)
-    decision = judge(trigger, known, tag, enabled=enabled)
-    if decision.verdict != "fired":
+def _check(decision: Decision) -> None:
+    if decision.verdict != Verdict.FIRED:
+        what = f"trigger {decision.trigger!r} refuses {decision.change.tag!r}"
         raise UsageError(
-            f"trigger {trigger.name!r} refuses {tag!r} ({decision.verdict}): {decision.reason}",
+            f"{what} ({decision.verdict}): {decision.reason}",
             hint="--force fires all the same",
         )
 
 
-def judge(trigger: Trigger, known: KnownRepository, tag: str, *, enabled: bool) -> Decision:
+def judge(
+    trigger: Trigger,
+    known: KnownRepository,
+    tag: str,
+    rejections: Sequence[Rejection] = (),
+    *,
+    enabled: bool,
+) -> Decision:
     """What the trigger would make of this tag if it changed now, in the way that it wants."""
     from dataclasses import replace
     from datetime import UTC, datetime
@@ -137,8 +149,27 @@ def judge(trigger: Trigger, known: KnownRepository, tag: str, *, enabled: bool) 
         now=datetime.now(UTC),
         hold_above=1,
         enabled={trigger.name} if enabled else (),
+        rejections=rejections,
     )
     return decided.decisions[0]
+
+
+def _warn_about_rejection(
+    trigger: Trigger, known: KnownRepository, tag: str, rejections: Sequence[Rejection]
+) -> None:
+    from watcher.core.deployment import rejection_of
+
+    stored = known.present.get(tag)
+    rejection = rejection_of(
+        rejections,
+        pipeline=trigger.pipeline,
+        account=known.account,
+        repository=known.repository,
+        tag=tag,
+        digest=stored.digest if stored else None,
+    )
+    if rejection is not None:
+        warn(f"{known.repository}:{tag} is forced: {rejection.why}")
 
 
 def _warn_about(known: KnownRepository, tag: str) -> None:
