@@ -5,16 +5,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from watcher.cli import output
 from watcher.cli.base import Invocation
-from watcher.cli.session import open_log
+from watcher.cli.session import open_log, open_store
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
+    from watcher.daemon.app import App
     from watcher.daemon.once import PassReport, Selection
     from watcher.engine.poll_outcome import PollOutcome, Purpose
 
@@ -34,6 +36,15 @@ def one_pass(
     from watcher.daemon.once import run_once
 
     with ExitStack() as stack:
+
+        async def carry_out(app: App) -> tuple[list[str], list[str]]:
+            if not sys.stderr.isatty():
+                return await app.run_executions()
+            from watcher.cli.progress import Onlooker, watched
+
+            onlooker = Onlooker(lambda: stack.enter_context(open_store(config)))
+            return await watched(app.run_executions(), onlooker.look)
+
         return run_once(
             config,
             log=open_log(invocation),
@@ -42,6 +53,7 @@ def one_pass(
             command=command,
             selection=selection,
             purpose=purpose,
+            carry_out=carry_out,
             progress=_Progress(stack).note,
         )
 

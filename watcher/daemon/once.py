@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from watcher.config.load import Config
@@ -84,6 +84,7 @@ class PassReport:
 
 
 Progress = Callable[[int, int, PollOutcome], None]
+CarryOut = Callable[[App], Awaitable[tuple[list[str], list[str]]]]
 
 
 def _skipped(poll: PollOutcome) -> bool:
@@ -100,10 +101,11 @@ def run_once(
     command: str,
     selection: Selection | None = None,
     purpose: Purpose = Purpose.DETECT,
-    run_executions: bool = True,
+    carry_out: CarryOut = App.run_executions,
     progress: Progress | None = None,
 ) -> PassReport:
-    """Raises StateError, UsageError; what fails in one repository is part of the report."""
+    """Raises StateError, UsageError; what fails in one repository is part of the report.
+    `carry_out` runs what is queued, and may tell of it."""
 
     async def work() -> PassReport:
         if purpose is Purpose.DRY_RUN:
@@ -113,7 +115,7 @@ def run_once(
         async with way_in as app:
             chosen = selection or Selection()
             chosen.check(config)
-            return await _pass(app, chosen, purpose, run_executions, progress)
+            return await _pass(app, chosen, purpose, carry_out, progress)
 
     return asyncio.run(work())
 
@@ -122,7 +124,7 @@ async def _pass(
     app: App,
     selection: Selection,
     purpose: Purpose,
-    run_executions: bool,
+    carry_out: CarryOut,
     progress: Progress | None,
 ) -> PassReport:
     report = PassReport()
@@ -143,8 +145,8 @@ async def _pass(
                 names = work[member.account.name]
                 group.create_task(_poll_all(member, names, purpose, note))
     if purpose is not Purpose.DRY_RUN:
-        if run_executions and purpose is Purpose.DETECT:
-            ran, report.failed_executions = await app.run_executions()
+        if purpose is Purpose.DETECT:
+            ran, report.failed_executions = await carry_out(app)
             report.executions = list(dict.fromkeys(ran + report.executions))
         await app.flush()
     return report
