@@ -18,7 +18,6 @@ from watcher.config.fields import (
     Text,
 )
 from watcher.core.pipeline import Json, StageOutcome
-from watcher.stages import guards
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import PLACE_FIELDS, WAIT_FIELD, place_of
 from watcher.stages.image_binding import AUTO, OFF, REQUIRED
@@ -103,20 +102,12 @@ class ApplyStage:
     options: Kind = Section(_FIELDS, doc="Applies manifests and waits for their rollout.")
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
-        from watcher.kube.bundle import read_documents
-        from watcher.stages.applying import Applying
-        from watcher.stages.image_binding import bind_image
-        from watcher.stages.manifest_files import render_manifests
+        from watcher.stages.applying import Applying, bound_documents
         from watcher.stages.rejections import check_rejected
 
         await check_rejected(context, context.execution.digest)
         place = await place_of(options, context)
-        paths = await context.rendered(options["manifests"], guard=guards.for_path)
-        rendered = await render_manifests([guards.whole_path(path) for path in paths], context)
-        documents = read_documents((str(file.source), file.text) for file in rendered)
-        for warning in documents.warnings:
-            context.log.line(f"warning: {warning}")
-        bound = await bind_image(documents.documents, options, context)
+        bound = await bound_documents(options, context)
         if bound.digest != context.execution.digest:
             await check_rejected(context, bound.digest)
         return await Applying.of(place, bound, options, context).run()

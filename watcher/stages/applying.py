@@ -14,7 +14,7 @@ from watcher.core.deployment import Bundle
 from watcher.core.pipeline import Done, Json, Retry, StageOutcome, Superseded
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, event_time, is_dry_run, wait_of
-from watcher.stages.image_binding import BoundDocuments
+from watcher.stages.image_binding import BoundDocuments, bind_image
 from watcher.stages.live_workloads import notes_of
 from watcher.stages.rollouts import outcome_of, rollout_of
 from watcher.stages.undo_data import UndoData
@@ -58,10 +58,14 @@ class Applying:
         except Newer as newer:
             return Superseded(newer.message)
 
-    async def _run(self) -> StageOutcome:
+    async def plan(self) -> Plan:
+        """What a run would do now; nothing is changed. Raises StageError, ClusterError."""
         from watcher.kube.preflight import make_plan
 
-        plan = await make_plan(self.place.client, self.bound.documents, self.options)
+        return await make_plan(self.place.client, self.bound.documents, self.options)
+
+    async def _run(self) -> StageOutcome:
+        plan = await self.plan()
         for warning in plan.warnings:
             self.context.log.line(f"warning: {warning}")
         if self.options.dry_run:
@@ -157,6 +161,19 @@ class Applying:
             "digest": self.bound.digest,
             "requests": self.place.client.sent - self.sent_before,
         }
+
+
+async def bound_documents(options: Json, context: StageContext) -> BoundDocuments:
+    """The objects to apply: of the rendered manifests, with the run's image in them.
+
+    Raises StageError, RenderError, RegistryError.
+    """
+    from watcher.stages.manifest_files import documents_of
+
+    documents = await documents_of(options["manifests"], context)
+    for warning in documents.warnings:
+        context.log.line(f"warning: {warning}")
+    return await bind_image(documents.documents, options, context)
 
 
 def _apply_options(

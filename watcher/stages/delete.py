@@ -13,7 +13,6 @@ from watcher.config.nodes import Node
 from watcher.config.reading import INVALID, Invalid, Reading
 from watcher.core.pipeline import Done, Failed, Json, StageOutcome
 from watcher.errors import ClusterError, ClusterFault, StageError
-from watcher.stages import guards
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import (
     DEFAULT_WAIT,
@@ -83,7 +82,7 @@ class DeleteStage:
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
         place = await place_of(options, context)
-        items = await _wanted(place, options, context)
+        items = await wanted(place, options, context)
         found = await _found(place, items, context)
         dry_run = is_dry_run(options, context)
         for resource, live in found:
@@ -95,23 +94,20 @@ class DeleteStage:
         return Done({"deleted": [_name(live) for _, live in found]})
 
 
-async def _wanted(place: Place, options: Json, context: StageContext) -> list[Object]:
+async def wanted(place: Place, options: Json, context: StageContext) -> list[Object]:
     """What is to be deleted, each in its namespace, in the order of deleting. Raises StageError."""
-    from watcher.kube.bundle import Document, read_documents
+    from watcher.kube.bundle import Document
     from watcher.kube.kind_names import WORKLOADS, named
     from watcher.kube.ordering import prune_order
     from watcher.kube.undo_plan import HOLDS_DATA
-    from watcher.stages.manifest_files import render_manifests
+    from watcher.stages.manifest_files import documents_of
 
     documents: list[Document] = []
     for number, words in enumerate(await _names(options, context), start=1):
         only = WORKLOADS if number == 1 and "workload" in options else ()
         documents.append(Document(object=_stub(*named(words, only=only)), source=words, number=1))
     if options.get("manifests"):
-        paths = await context.rendered(options["manifests"], guard=guards.for_path)
-        rendered = await render_manifests([guards.whole_path(path) for path in paths], context)
-        read = read_documents((str(file.source), file.text) for file in rendered)
-        documents += read.documents
+        documents += (await documents_of(options["manifests"], context)).documents
     items = prune_order(await _placed(place, documents, context))
     for item in items:
         key = _key(item)

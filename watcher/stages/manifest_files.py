@@ -10,10 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import has_magic, iglob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from watcher.core.pipeline import Json
 from watcher.errors import StageError
 from watcher.render.manifests import TEMPLATE_SUFFIX, Manifest
+from watcher.stages import guards
 from watcher.stages.base import StageContext
+
+if TYPE_CHECKING:
+    from watcher.kube.bundle import Documents
 
 LARGEST_FILE = 8 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -26,6 +32,16 @@ class Rendered:
     source: Path
     name: str
     text: str
+
+
+async def documents_of(manifests: Json, context: StageContext) -> Documents:
+    """The objects of a stage's `manifests`. Raises what `render_manifests` does, and StageError with
+    a line for everything that is wrong with an object."""
+    from watcher.kube.bundle import read_documents
+
+    paths = await context.rendered(manifests, guard=guards.for_path)
+    rendered = await render_manifests([guards.whole_path(path) for path in paths], context)
+    return read_documents((str(file.source), file.text) for file in rendered)
 
 
 async def render_manifests(paths: Sequence[str], context: StageContext) -> list[Rendered]:
