@@ -35,8 +35,8 @@ class Rendered:
 
 
 async def documents_of(manifests: Json, context: StageContext) -> Documents:
-    """The objects of a stage's `manifests`. Raises what `render_manifests` does, and StageError with
-    a line for everything that is wrong with an object."""
+    """The objects of a stage's `manifests`. Raises what `render_manifests` does, and StageError
+    with a line for everything that is wrong with an object."""
     from watcher.kube.bundle import read_documents
 
     paths = await context.rendered(manifests, guard=guards.for_path)
