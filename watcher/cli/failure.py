@@ -38,7 +38,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
         case errors.ConfigError():
             _report_problems(error, as_json)
         case errors.WatcherError():
-            _report_one(error.message, error.hint, as_json)
+            _report_one(str(error), error.hint, as_json)
         case click.Abort() | KeyboardInterrupt():
             _report_one("interrupted", None, as_json)
         case click.ClickException():
@@ -52,7 +52,12 @@ def report(error: BaseException, *, as_json: bool) -> int:
 
 
 def _report_one(message: str, hint: str | None, as_json: bool) -> None:
-    output.complain(f"error: {message}", hint)
+    first, *more = message.splitlines() or [""]
+    output.complain(f"error: {first}")
+    for line in more:
+        output.complain(f"  {line}")
+    if hint:
+        output.complain(f"hint: {hint}")
     if as_json:
         output.print_json({"error": output.clean(message), "hint": hint})
 

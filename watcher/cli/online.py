@@ -1,12 +1,14 @@
 """The checks of `validate --online`: logs in, lists every repository, and compares triggers with
-the tags that are there (Halyard's connection tests).
+the tags that are there (Halyard's connection tests). Those of clusters are in `cluster_access`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from watcher.cli.halyard import Finding, Severity, has_placeholder
@@ -29,10 +31,23 @@ if TYPE_CHECKING:
 Tags = dict[str, tuple[str, ...]]
 
 
-async def check(config: Config, meter: Meter) -> list[Finding]:
-    """All findings, in the order of the config's accounts."""
-    found = await asyncio.gather(*(_account(account, config, meter) for account in config.accounts))
+async def check(config: Config, meter: Meter, now: Callable[[], datetime]) -> list[Finding]:
+    """All findings, in the order of the config's accounts and clusters."""
+    found = await asyncio.gather(
+        *(_account(account, config, meter) for account in config.accounts), _clusters(config, now)
+    )
     return [finding for findings in found for finding in findings]
+
+
+async def _clusters(config: Config, now: Callable[[], datetime]) -> list[Finding]:
+    from watcher.cli.cluster_access import check_clusters
+    from watcher.daemon.clusters import ClusterConnections
+
+    connections = ClusterConnections(lambda: config, os.environ)
+    try:
+        return await check_clusters(config, connections, now)
+    finally:
+        await connections.close()
 
 
 async def _account(account: Account, config: Config, meter: Meter) -> list[Finding]:

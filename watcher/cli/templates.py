@@ -30,17 +30,16 @@ def check_expressions(config: Config) -> None:
 
 
 def manifest_findings(config: Config) -> Iterator[Finding]:
-    """Manifests of render stages that can't be read or rendered. A missing one is a warning only:
-    an earlier stage may write it."""
+    """Manifests of stages that can't be read or rendered. A missing one is a warning only: an
+    earlier stage may write it."""
     from watcher.cli.halyard import Finding, Severity
     from watcher.stages.manifest_files import read_manifests
 
     for pipeline in config.pipelines:
         where = f"pipeline {pipeline.name}"
         for stage in pipeline.stages:
-            if stage.type != "render":
-                continue
-            fixed = [path for path in stage.options["manifests"] if "${" not in path]
+            options = stage.options if isinstance(stage.options, dict) else {}
+            fixed = [path for path in options.get("manifests", ()) if "${" not in path]
             try:
                 manifests = read_manifests(fixed)
             except StageError as error:

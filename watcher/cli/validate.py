@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -19,14 +21,18 @@ if TYPE_CHECKING:
     from watcher.config.load import Config
 
 
-@command("validate", short_help="Check the config; --online asks the registries.")
-@click.option("--online", is_flag=True, help="Log in, list each repository, match the triggers.")
+@command("validate", short_help="Check the config; --online asks registries and clusters.")
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Log in, list each repository, match the triggers; ask clusters for the rights needed.",
+)
 @pass_invocation
 def validate(invocation: Invocation, online: bool) -> int:
     """Check the config, and warn of what most likely is a mistake.
 
-    Exit codes: 0 usable (there may be warnings), 1 a registry refused or failed (--online),
-    2 the config can't be used.
+    Exit codes: 0 usable (there may be warnings), 1 a registry or a cluster refused or failed
+    (--online), 2 the config can't be used.
     """
     try:
         config = load_config(invocation)
@@ -37,7 +43,7 @@ def validate(invocation: Invocation, online: bool) -> int:
         problems = [output.problem_json(problem) for problem in error.problems]
         output.print_json({"ok": False, "problems": problems, "findings": []})
         return USAGE
-    findings = _findings(config, online=online)
+    findings = _findings(config, invocation.now, online=online)
     failed = any(finding.severity == "error" for finding in findings)
     if invocation.json:
         shapes = [finding.to_json() for finding in findings]
@@ -47,7 +53,7 @@ def validate(invocation: Invocation, online: bool) -> int:
     return FAILED if failed else OK
 
 
-def _findings(config: Config, *, online: bool) -> list[Finding]:
+def _findings(config: Config, now: Callable[[], datetime], *, online: bool) -> list[Finding]:
     from watcher.cli.halyard import offline
 
     findings = [*offline(config), *manifest_findings(config)]
@@ -57,8 +63,8 @@ def _findings(config: Config, *, online: bool) -> list[Finding]:
     from watcher.engine.repositories import RepositoryList
 
     total = sum(len(RepositoryList(a, config.triggers).names) for a in config.accounts)
-    with output.progress("asking the registries", total) as meter:
-        return findings + asyncio.run(check(config, meter))
+    with output.progress("asking registries and clusters", total) as meter:
+        return findings + asyncio.run(check(config, meter, now))
 
 
 def _print(config: Config, findings: list[Finding]) -> None:

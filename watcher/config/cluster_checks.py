@@ -30,7 +30,7 @@ def check_stages(item: Item, clusters: ClusterNames, stages: Mapping[str, Kind])
     A stage works in a cluster when its options know the key `cluster`.
     """
     for stage in _stages(item):
-        if _knows_cluster(stages[stage["type"]]):
+        if knows_cluster(stages[stage["type"]]):
             options = stage["options"] if isinstance(stage["options"], dict) else {}
             _check_stage(item, _key(item, stage), options, clusters)
 
@@ -77,9 +77,10 @@ def _check_namespace(item: Item, key: str, namespace: str, cluster: Cluster) -> 
         item.refuse(key, message, f"`allowed_namespaces` has: {allowed}")
 
 
-def _knows_cluster(kind: Kind) -> bool:
+def knows_cluster(kind: Kind) -> bool:
+    """Whether the options of a stage say in which cluster it works."""
     if isinstance(kind, Either):
-        return any(map(_knows_cluster, kind.kinds))
+        return any(map(knows_cluster, kind.kinds))
     return isinstance(kind, Section) and "cluster" in kind.fields
 
 
