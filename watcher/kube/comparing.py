@@ -53,14 +53,10 @@ def is_same(live: Object, result: Object, *, besides: Collection[str] = NOTE_KEY
 
 
 def is_untouched(seen: Object, now: Object) -> bool:
-    """Whether nobody changed since what a dry run was about. A new status is no change; where the
-    server counts no generations, all but the metadata must be equal."""
-    if uid(seen) != uid(now) or applied_by_us(seen) != applied_by_us(now):
-        return False
-    before, after = (section(item, "metadata").get("generation") for item in (seen, now))
-    if before is not None or after is not None:
-        return bool(before == after)
-    return _body(seen) == _body(now)
+    """Whether nobody changed since what a dry run was about. Neither a new status nor somebody's
+    annotation is such a change, although a Deployment counts the latter as a new generation."""
+    is_ours = uid(seen) == uid(now) and applied_by_us(seen) == applied_by_us(now)
+    return is_ours and _body(seen) == _body(now)
 
 
 def version(item: Object) -> str:

@@ -12,17 +12,20 @@ from dataclasses import replace
 from watcher.errors import ClusterError, ClusterFault, StageError
 from watcher.kube.applyset import check_membership
 from watcher.kube.client import Applied, ClusterClient
-from watcher.kube.comparing import is_same
+from watcher.kube.comparing import is_same, version
 from watcher.kube.migration import MIGRATED, needs_migration
 from watcher.kube.notes import check_fence, volatile, with_notes, without_contested
-from watcher.kube.objects import Object, ObjectKey
+from watcher.kube.objects import FIELD_MANAGER, Object, ObjectKey
 from watcher.kube.ordering import NEVER_PRUNED
 from watcher.kube.plan import Action, ApplyOptions, Conflicts, PlannedObject
-from watcher.kube.reading import text
+from watcher.kube.reading import text, uid
 from watcher.kube.refused import restated
 
 NEVER_REPLACED = NEVER_PRUNED | {("apps", "StatefulSet")}
 """Deleting one of these loses data; a Service of type LoadBalancer would lose its address."""
+
+LOOKS = 5
+"""How often an object is looked at anew: its controller may write its status all the time."""
 
 _AUTOMATIC = re.compile(
     r"(?i).*[-.]controller|.*controller-manager|.*autoscaler|hpa|vpa|keda.*|vpa-.*"
@@ -33,18 +36,43 @@ _MIGRATION = (
 )
 
 
-async def look(client: ClusterClient, item: PlannedObject, options: ApplyOptions) -> PlannedObject:
+async def look(
+    client: ClusterClient, item: PlannedObject, options: ApplyOptions, *, looks_left: int = LOOKS
+) -> PlannedObject:
     """The object with what is there, what would become of it, and how.
 
     Raises Newer, StageError, and ClusterError as the server refuses the dry run.
     """
+    try:
+        return await _looked(client, item, options, is_last=not looks_left)
+    except ClusterError as error:
+        if error.fault is not ClusterFault.VERSION_CONFLICT or not looks_left:
+            raise
+    return await look(client, item, options, looks_left=looks_left - 1)
+
+
+def body_of(item: PlannedObject) -> Object:
+    """What is sent: fenced by the version that was seen, and by the identity, so that what was
+    deleted meanwhile is not brought back."""
+    body = with_notes(item.desired, item.notes)
+    if item.live is None:
+        return body
+    seen = {"resourceVersion": version(item.live), "uid": uid(item.live)}
+    return {**body, "metadata": {**body["metadata"], **seen}}
+
+
+async def _looked(
+    client: ClusterClient, item: PlannedObject, options: ApplyOptions, *, is_last: bool
+) -> PlannedObject:
+    """One look. A dry run of another version than what was read would show somebody else's change
+    as ours; only the last look puts up with that."""
     live = await client.get(item.resource, item.key.namespace, item.key.name)
     if live is not None:
         check_live(item, live, options)
     migrate = live is not None and needs_migration(live)
     seen = replace(item, live=live, migrate=migrate, deferred=False)
     try:
-        return await _tried(client, seen, options)
+        return await _tried(client, seen, options, fenced=not is_last)
     except ClusterError as error:
         if error.fault is not ClusterFault.IMMUTABLE or live is None:
             raise
@@ -63,40 +91,43 @@ def check_live(item: PlannedObject, live: Object, options: ApplyOptions) -> None
 
 def may_take(manager: str, conflicts: Conflicts) -> bool:
     """Whether a field may be taken from this manager. A controller or autoscaler would only take it
-    back: naming it is not enough."""
-    if conflicts.force:
+    back: naming it is not enough. What our own patches wrote (`set_image`) is ours."""
+    if conflicts.force or manager == FIELD_MANAGER:
         return True
     return manager in conflicts.managers and _AUTOMATIC.fullmatch(manager) is None
 
 
 async def _tried(
-    client: ClusterClient, item: PlannedObject, options: ApplyOptions
+    client: ClusterClient, item: PlannedObject, options: ApplyOptions, *, fenced: bool
 ) -> PlannedObject:
     try:
-        return _outcome(item, await _dry(client, item))
+        return _outcome(item, await _dry(client, item, fenced=fenced))
     except ClusterError as error:
         if error.fault is not ClusterFault.FIELD_CONFLICT:
             raise
-        return await _overruled(client, item, options, error)
+        plain = without_contested(item, error.conflicts)
+        if plain.notes != item.notes:
+            return await _tried(client, plain, options, fenced=fenced)
+        overruled = _overruled(item, options, error)
+    applied = await _dry(client, item, fenced=fenced, force=True)
+    return _outcome(replace(item, force=bool(overruled)), applied)
 
 
-async def _overruled(
-    client: ClusterClient, item: PlannedObject, options: ApplyOptions, error: ClusterError
-) -> PlannedObject:
-    """Once more with force, where all who own something contested may be overruled."""
-    plain = without_contested(item, error.conflicts)
-    if plain.notes != item.notes:
-        return await _tried(client, plain, options)
-    managers = {conflict.manager for conflict in error.conflicts}
+def _overruled(item: PlannedObject, options: ApplyOptions, error: ClusterError) -> frozenset[str]:
+    """The managers that must be overruled, besides those that are taken over from. Raises the
+    conflict where one of them must not be."""
+    managers = frozenset(conflict.manager for conflict in error.conflicts)
     others = managers - MIGRATED if item.migrate else managers
     kept = [manager for manager in sorted(others) if not may_take(manager, options.conflicts)]
     if kept or not managers:
         raise _contested(error, kept)
-    return _outcome(replace(item, force=bool(others)), await _dry(client, item, force=True))
+    return others
 
 
-async def _dry(client: ClusterClient, item: PlannedObject, *, force: bool = False) -> Applied:
-    body = with_notes(item.desired, item.notes)
+async def _dry(
+    client: ClusterClient, item: PlannedObject, *, fenced: bool, force: bool = False
+) -> Applied:
+    body = body_of(item) if fenced else with_notes(item.desired, item.notes)
     return await client.apply(item.resource, body, dry_run=True, force=force)
 
 

@@ -32,6 +32,7 @@ from watcher.kube.objects import Object, ObjectKey, Resource
 from watcher.kube.ordering import NEVER_PRUNED, GroupKind, prune_order
 from watcher.kube.plan import Action, ApplyOptions, Inventory, Plan, PlannedObject, Result
 from watcher.kube.reading import text, uid
+from watcher.kube.refused import Problem, raise_problems
 from watcher.kube.together import each
 
 FEW = 5
@@ -71,14 +72,12 @@ async def foresee(
     if not is_written(live, desired) and not any(
         item.deferred and item.key.namespace == options.namespace for item in items
     ):
-        await client.apply(PARENT, desired, dry_run=True)
+        await client.apply(PARENT, desired, dry_run=True, force=True)
     kept = {item.key for item in items}
     uids = {uid(item.live) for item in items if item.live is not None}
     found = await _find(client, live, options, keys=kept, uids=uids)
     _check_share(found)
-    for result in found.obsolete:
-        if result.action is Action.PRUNED:
-            await _delete(client, result, dry_run=True)
+    raise_problems(await _undeletable(client, found.obsolete), count=len(found.obsolete))
     return inventory, found.obsolete
 
 
@@ -273,6 +272,18 @@ async def _delete(client: ClusterClient, result: Result, *, dry_run: bool = Fals
     await client.delete(result.resource, key.namespace, key.name, uid=identifier, dry_run=dry_run)
 
 
+async def _undeletable(client: ClusterClient, obsolete: Sequence[Result]) -> list[Problem]:
+    """Why some of them can't be deleted, such as for want of a right."""
+    problems = []
+    for result in obsolete:
+        try:
+            if result.action is Action.PRUNED:
+                await _delete(client, result, dry_run=True)
+        except ClusterError as error:
+            problems.append(Problem(f"{result.key}, which is to be pruned", error))
+    return problems
+
+
 async def _released(client: ClusterClient, result: Result) -> Result:
     """Take the label off a protected object, which then belongs to nobody; what was labelled by
     somebody else is left as it is."""
@@ -292,7 +303,7 @@ async def _write(client: ClusterClient, desired: Object, live: Object | None) ->
     if live is not None:
         metadata = {**desired["metadata"], "resourceVersion": version(live)}
         desired = {**desired, "metadata": metadata}
-    await client.apply(PARENT, desired)
+    await client.apply(PARENT, desired, force=True)
 
 
 def _line(result: Result) -> str:

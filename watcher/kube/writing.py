@@ -9,18 +9,16 @@ from dataclasses import dataclass, replace
 
 from watcher.errors import ClusterError, ClusterFault
 from watcher.kube.client import Applied, ClusterClient
-from watcher.kube.comparing import is_same, is_untouched, version
-from watcher.kube.dry_run import check_live
+from watcher.kube.comparing import is_same, is_untouched
+from watcher.kube.dry_run import LOOKS, body_of, check_live
 from watcher.kube.migration import take_over
-from watcher.kube.notes import with_notes
 from watcher.kube.objects import Object
 from watcher.kube.plan import Action, ApplyOptions, PlannedObject, Result
 from watcher.kube.reading import uid
 from watcher.kube.refused import restated
 from watcher.kube.settling import Pace, until_gone
 
-LOOKS = 3
-"""How often an object is looked at anew: its controller may write its status all the time."""
+_FIRST_WAIT = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +47,7 @@ class Writer:
             except ClusterError as error:
                 if error.fault is not ClusterFault.VERSION_CONFLICT or not looks_left:
                     raise
+                await self.pace.sleep(_FIRST_WAIT * 2 ** (LOOKS - looks_left))
                 live = await self._live_again(item, error)
             if item.result is not None and is_same(live, item.result, besides=()):
                 return _result(item, live)
@@ -60,8 +59,7 @@ class Writer:
     async def _send(self, item: PlannedObject) -> Applied:
         if item.action is Action.REPLACED and item.live is not None:
             return await self._send_anew(item, item.live)
-        body = _fenced(with_notes(item.desired, item.notes), item.live)
-        return await self.client.apply(item.resource, body, force=item.force)
+        return await self.client.apply(item.resource, body_of(item), force=item.force)
 
     async def _send_anew(self, item: PlannedObject, live: Object) -> Applied:
         """Delete, wait until it is gone, apply."""
@@ -81,12 +79,6 @@ class Writer:
             raise restated(error, message="somebody deleted it meanwhile") from error
         check_live(item, live, self.options)
         return live
-
-
-def _fenced(body: Object, live: Object | None) -> Object:
-    if live is None:
-        return body
-    return {**body, "metadata": {**body["metadata"], "resourceVersion": version(live)}}
 
 
 def _changed(item: PlannedObject) -> ClusterError:
