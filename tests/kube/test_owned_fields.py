@@ -152,6 +152,10 @@ def test_ours_is_what_our_server_side_apply_owns() -> None:
     )
     assert applied_by_us(item) == {"f:spec": {"f:replicas": {}}}
     assert owned_by(item, {"kubectl"}) == {"f:spec": {"f:selector": {}}}
+    scaled = deployment(entry({"f:spec": {"f:replicas": {}}}, ("kubectl", "Update"), "scale"))
+    assert owned_by(scaled, {"kubectl"}) == {}
+    through = owned_by(scaled, {"kubectl"}, subresources=True)
+    assert through == {"f:spec": {"f:replicas": {}}}
     assert applied_by_us({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}) == {}
 
 

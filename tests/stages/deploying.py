@@ -6,10 +6,11 @@ index.docker.io/acme/web, as a trigger would.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ class Deploying:
     def configure(
         self,
         *stages: Mapping[str, Json],
-        clusters: list[Mapping[str, Json]] | None = None,
-        account: Mapping[str, Json] = ACCOUNT,
+        clusters: Json = None,
+        account: Json = ACCOUNT,
         **pipeline: Json,
     ) -> None:
         """From now on the pipeline `deploy` has these stages."""
@@ -116,12 +117,12 @@ class Deploying:
             word=str(self.runs),
             now=created or datetime.now(UTC),
         )
-        run = replace(run, change="new", trigger="web", **changes)
+        run = replace(run, trigger="web", **{"change": "new", **changes})
         assert await self.store.run(lambda store: store.submit(run, None))
         return run.id
 
-    def runner(self) -> EmbeddedRunner:
-        return EmbeddedRunner(self.store, STAGES, contexts(self), log=Log("error"))
+    def runner(self, **changes: Any) -> EmbeddedRunner:
+        return EmbeddedRunner(self.store, STAGES, contexts(self), log=Log("error"), **changes)
 
     async def ended(self, identifier: str) -> Execution:
         await self.runner().run(until_idle=True)
@@ -133,6 +134,14 @@ class Deploying:
         found = await self.store.run(lambda store: store.execution(identifier))
         assert found is not None
         return found
+
+    async def stopped(self, when: Callable[[], bool]) -> None:
+        """Run until `when`, then end as a daemon does that is told to stop at once."""
+        runner = self.runner(grace=timedelta())
+        running = asyncio.create_task(runner.run(until_idle=True))
+        await until(when)
+        await runner.close()
+        await running
 
     async def retry(self, identifier: str) -> Execution:
         assert await self.runner().retry(identifier)
@@ -165,6 +174,13 @@ class Deploying:
         await self.store.close()
 
 
+async def until(done: Callable[[], bool], *, within: float = 30.0) -> None:
+    """Until `done` is true; AssertionError after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not await asyncio.to_thread(done):
+            await asyncio.sleep(0.02)
+
+
 def open_store(directory: Path) -> ThreadedStore:
     return ThreadedStore(lambda: Store.open(directory / "watcher.db"))
 
@@ -191,7 +207,7 @@ def secret(name: str = "login", **data: str) -> dict[str, Json]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
 
 
-def apply(*manifests: str, on_failure: str = "stop", **options: Json) -> dict[str, Json]:
+def apply(*manifests: str, on_failure: Json = "stop", **options: Json) -> dict[str, Json]:
     """The stage, with a wait that a good rollout never needs."""
     given = {"manifests": list(manifests), "wait": "30s", **options}
     return {"apply": given, "on_failure": on_failure}

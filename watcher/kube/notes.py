@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from watcher.errors import FieldConflict
-from watcher.kube.objects import Object
+from watcher.kube.objects import FIELD_MANAGER, Object
 from watcher.kube.plan import EVENT_NOTE, NOTE_KEYS, Newer, PlannedObject
 from watcher.kube.reading import plain, section, text
 
@@ -68,7 +68,7 @@ def volatile(item: PlannedObject) -> frozenset[str]:
 
 def without_contested(item: PlannedObject, conflicts: tuple[FieldConflict, ...]) -> PlannedObject:
     """Without the notes that somebody else has written: nobody asked for those."""
-    contested = {conflict.field for conflict in conflicts}
+    contested = {conflict.field for conflict in conflicts if conflict.manager != FIELD_MANAGER}
     kept = {
         key: value
         for key, value in item.notes.items()

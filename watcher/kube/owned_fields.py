@@ -29,18 +29,21 @@ def applied_by_us(item: Object) -> Fields:
     return fields_of(item, lambda entry: entry == (FIELD_MANAGER, "Apply"))
 
 
-def owned_by(item: Object, managers: Collection[str]) -> Fields:
-    """The fields that these managers own, however they wrote them."""
-    return fields_of(item, lambda entry: entry[0] in managers)
+def owned_by(item: Object, managers: Collection[str], *, subresources: bool = False) -> Fields:
+    """The fields that these managers own; with `subresources` also what they wrote through one,
+    such as `kubectl scale` does."""
+    return fields_of(item, lambda entry: entry[0] in managers, subresources=subresources)
 
 
-def fields_of(item: Object, chosen: Callable[[tuple[str, str]], bool]) -> Fields:
+def fields_of(
+    item: Object, chosen: Callable[[tuple[str, str]], bool], *, subresources: bool = False
+) -> Fields:
     """The fields of all entries whose (manager, operation) is chosen, but for subresources'."""
     return united(
         *(
             section(entry, "fieldsV1")
             for entry in listed(item, "metadata", "managedFields")
-            if not text(entry, "subresource")
+            if (subresources or not text(entry, "subresource"))
             and chosen((text(entry, "manager"), text(entry, "operation")))
         )
     )

@@ -155,7 +155,8 @@ class Undoing:
             strangers = [each for each in error.conflicts if each.manager != FIELD_MANAGER]
             for conflict in strangers:
                 self.tell(f"{ObjectKey.of(body)}: {conflict.field} left to {conflict.manager}")
-            theirs = owned_by(live, {conflict.manager for conflict in strangers})
+            managers = {conflict.manager for conflict in strangers}
+            theirs = owned_by(live, managers, subresources=True)
             has_ours = len(strangers) < len(error.conflicts)
             return await self.client.apply(resource, without(fenced, theirs), force=has_ours)
 

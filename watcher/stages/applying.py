@@ -199,9 +199,7 @@ def _apply_options(
 
 
 def _conflicts(written: str | list[str]) -> Conflicts:
-    """Fields that our own patches (`set_image`, `rollback`) wrote are ours to take."""
-    from watcher.kube.objects import FIELD_MANAGER
     from watcher.kube.plan import Conflicts
 
     named = written if isinstance(written, list) else []
-    return Conflicts(force=written == "force", managers=frozenset({*named, FIELD_MANAGER}))
+    return Conflicts(force=written == "force", managers=frozenset(named))
