@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,6 +44,8 @@ def explain(invocation: Invocation, trigger: str, tag: str | None, repository: s
         names = _names(config, chosen, repository, store)
         known = [known_repository(store, chosen.account, name) for name in names]
         rejections = store.rejections(chosen.pipeline) if store is not None else []
+        if store is not None and rejections:
+            known = [_with_digests(one, store) for one in known]
     enabled = switches.get(chosen.name, chosen.enabled)
     found = [(one, _explained(chosen, one, tag, rejections)) for one in known]
     if invocation.json:
@@ -81,6 +84,16 @@ def _explained(
     from watcher.core.explain import explain as explained
 
     return explained(trigger, [tag] if tag is not None else known.present, known, rejections)
+
+
+def _with_digests(known: KnownRepository, store: Store) -> KnownRepository:
+    """Digests of tags whose moves nobody follows are kept with what was seen only."""
+    newest_first = store.activity(None, known.account, known.repository)
+    seen = {entry["tag"]: entry["digest"] for entry in reversed(newest_first)}
+    tags = {
+        name: replace(tag, digest=tag.digest or seen.get(name)) for name, tag in known.tags.items()
+    }
+    return replace(known, tags=tags)
 
 
 def _shape(known: KnownRepository, explanation: Explanation) -> dict[str, Any]:
