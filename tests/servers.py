@@ -71,6 +71,14 @@ class RealRegistry:
         )  # fmt: skip
         return image.top.digest
 
+    def retag(self, repository: str, tag: str, other: str) -> None:
+        """Give the image of a tag another tag, too."""
+        self._skopeo(
+            "copy", "--all", "--quiet", "--preserve-digests",
+            *self._flags("src-"), *self._flags("dest-"),
+            self._name(repository, tag), self._name(repository, other),
+        )  # fmt: skip
+
     def access_log(self) -> list[str]:
         """One line per request so far, where `access_log` was asked for."""
         return (self.directory / "access.log").read_text().splitlines()
