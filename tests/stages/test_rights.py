@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from watcher.kube.access import Right, merged
 from watcher.stages import STAGES
 from watcher.stages.rights import STAGES_IN_CLUSTERS, needs_of
 
+RBAC = Path(__file__).parents[2] / "deploy" / "rbac.yaml"
 WEB = {"workload": "deployment/web", "wait": "30s"}
 
 
@@ -155,6 +157,28 @@ async def test_a_stage_needs_no_more_than_the_rights_it_says(
     assert all(stage.undo_error is None for stage in run.stages), log
     assert "no right" not in log
     assert all(words in log for words in case.says), log
+
+
+async def test_the_published_rights_are_enough_for_every_stage(deploying: Deploying) -> None:
+    """That each of them is needed, and no other one, is shown in tests/cli."""
+    account = deploying.cluster.service_account(deploying.namespace, RBAC)
+    stages = [
+        apply("now.yaml", prune=True, on_failure="rollback"),
+        {"set_image": {**WEB, "container": "web", "image": f"{IMAGE}:3"}},
+        {"restart": {**WEB, "workload": "statefulset/web"}},
+        {"rollback": WEB},
+        {"delete": {"objects": ["configmap/settings"], "wait": "10s"}},
+        {"pull_secret": {"name": "regcred", "account": "hub"}},
+    ]
+    deploying.configure(*stages, clusters=[deploying.settings(kubeconfig=str(account))])
+    objects = [config_map(a="1"), secret(a="1"), workload(), workload("StatefulSet")]
+    for number in (1, 2):
+        deploying.manifest("now.yaml", *objects, *[config_map("first")][number - 1 :])
+        run = await deploying.deploy(str(number))
+        log = "\n".join(stage.log for stage in run.stages)
+        assert run.status is ExecutionStatus.SUCCEEDED, (run.reason, log)
+        assert "no right" not in log
+    assert not deploying.exists("ConfigMap", "first")
 
 
 def test_every_stage_that_works_in_a_cluster_says_its_rights() -> None:

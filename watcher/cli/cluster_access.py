@@ -35,6 +35,7 @@ _LOSSES = {
     "explain": "when a rollout fails, the reason may stay unknown",
     "tidy": "copies of Secrets that killed runs leave behind stay there",
 }
+_UNREACHED = "is the server in its kubeconfig the right one, and can it be reached from here?"
 
 Job = tuple["Pipeline", "StageSpec"]
 
@@ -67,7 +68,7 @@ async def _check_cluster(known: str | None, check: _Check, jobs: Iterable[Job]) 
             await check.look_at(pipeline, stage)
         await check.ask(client)
     except ClusterError as error:
-        check.found(Severity.ERROR, f"it can't be used: {error}", error.hint)
+        check.found(Severity.ERROR, f"it can't be used: {error}", error.hint or _UNREACHED)
     return check.findings
 
 
@@ -100,16 +101,14 @@ class _Check:
         for problem in problems:
             self._tell(place, problem)
         for right in rights:
-            places = self.needed.setdefault(right, [])
-            if place not in places:
-                places.append(place)
+            self.needed.setdefault(right, []).append(f"{pipeline.name}/{stage.name}")
 
     async def ask(self, client: ClusterClient) -> None:
         """Which of the rights are missing. Raises ClusterError."""
         from watcher.kube.access import missing
 
         for right in await missing(client, self.needed):
-            places = " and ".join(self._needing(right))
+            places = ", ".join(self._needing(right))
             loss = _LOSSES.get(right.use)
             severity = Severity.ERROR if loss is None else Severity.WARNING
             ending = f": {loss}" if loss else ""
@@ -117,7 +116,7 @@ class _Check:
                 f"a Role in the namespace {right.namespace}" if right.namespace else "a ClusterRole"
             )
             hint = f"add to {where}: - {right.rule}"
-            self.found(severity, f"{places}: no right to {right}{ending}", hint)
+            self.found(severity, f"no right to {right}, needed by {places}{ending}", hint)
 
     def found(self, severity: Severity, message: str, hint: str | None = None) -> None:
         self.findings.append(
