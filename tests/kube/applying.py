@@ -60,6 +60,7 @@ class Bench:
         """Plan, apply and prune; what became of each object by its name."""
         options = self.with_options(**changes)
         plan = await make_plan(self.client, documents(*objects), options)
+        self.told += plan.warnings
         results = await execute(self.client, plan, options, tell=self.told.append)
         pruned = await prune(self.client, plan, results, options, tell=self.told.append)
         return {result.key.name: result.action for result in (*results, *pruned)}

@@ -7,7 +7,7 @@ import pytest
 from tests.kube.applying import Bench, bench_of, config_map, deployment, owned
 from tests.kube.cluster import RealCluster
 from watcher.errors import StageError
-from watcher.kube.objects import Object
+from watcher.kube.objects import FIELD_MANAGER, Object
 from watcher.kube.plan import Action, Conflicts
 
 KUBECTL_SET = Conflicts(managers=frozenset({"kubectl-set"}))
@@ -97,6 +97,18 @@ async def test_one_manager_that_may_not_be_overruled_protects_the_whole_object(
         with pytest.raises(StageError, match="by hpa"):
             await bench.plan(deployment(image="web:2", replicas=2), conflicts=conflicts)
         assert image(bench.read("Deployment", "web")) == "web:by-hand"
+
+
+async def test_what_our_own_patches_changed_is_no_conflict(cluster: RealCluster) -> None:
+    async with bench_of(cluster) as bench:
+        await bench.apply(deployment(image="web:1"))
+        container = {"name": "web", "image": "web:patched"}
+        patched = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        await bench.patch(deployment(), patched, manager=FIELD_MANAGER)
+        assert await bench.apply(deployment(image="web:2")) == {"web": Action.CONFIGURED}
+        live = bench.read("Deployment", "web")
+        assert image(live) == "web:2"
+        assert await bench.apply(deployment(image="web:2")) == {"web": Action.UNCHANGED}
 
 
 async def test_force_is_sent_only_where_there_is_a_conflict(cluster: RealCluster) -> None:

@@ -55,9 +55,18 @@ class _Found:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """The inventory of a stage, and what pruning would do."""
+
+    inventory: Inventory
+    obsolete: tuple[Result, ...]
+    warnings: tuple[str, ...]
+
+
 async def foresee(
     client: ClusterClient, items: Sequence[PlannedObject], options: ApplyOptions
-) -> tuple[Inventory, tuple[Result, ...]]:
+) -> Foreseen:
     """The inventory of the stage, and what pruning would do after these objects are applied.
 
     Nothing is changed. Raises StageError where the inventory belongs to another tool, or too much
@@ -78,7 +87,7 @@ async def foresee(
     found = await _find(client, live, options, keys=kept, uids=uids)
     _check_share(found)
     raise_problems(await _undeletable(client, found.obsolete), count=len(found.obsolete))
-    return inventory, found.obsolete
+    return Foreseen(inventory=inventory, obsolete=found.obsolete, warnings=found.warnings)
 
 
 async def register(client: ClusterClient, inventory: Inventory) -> None:
@@ -115,7 +124,6 @@ async def prune(
     uids = {uid(result.object) for result in results if result.object is not None}
     found = await _find(client, live, options, keys=keys, uids=uids)
     _check_share(found)
-    _tell_all(found.warnings, tell)
     done = tuple([await _carried_out(client, result, tell) for result in found.obsolete])
     final = found.skipped.joined(extent_of(item.desired for item in plan.items))
     desired = parent_object(options, final)

@@ -111,7 +111,7 @@ class PlannedObject:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What became of one object; `object` is as the cluster holds it now, None where it is gone or
-    unknown. `reason` says why it failed or is kept."""
+    unknown. `reason` says why it failed or is kept; `warnings` are those that the plan had not."""
 
     key: ObjectKey
     action: Action
@@ -135,7 +135,7 @@ class Inventory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that an apply is going to do. `items` are in the order of applying; `obsolete`
-    tells what pruning would do, PRUNED or KEPT each."""
+    tells what pruning would do, PRUNED or KEPT each; `warnings` are what people should read."""
 
     items: tuple[PlannedObject, ...]
     warnings: tuple[str, ...] = ()

@@ -58,10 +58,16 @@ async def make_plan(
     known.update((item.key, item) for item in others)
     raise_problems([*problems, *refused, *more], count=len(documents))
     looked = tuple(known.values())
+    warnings = tuple(f"{item.key}: {text}" for item in looked for text in item.warnings)
     if not options.prune:
-        return Plan(items=looked)
-    kept, obsolete = await inventory.foresee(client, looked, options)
-    return Plan(items=looked, inventory=kept, obsolete=obsolete)
+        return Plan(items=looked, warnings=warnings)
+    foreseen = await inventory.foresee(client, looked, options)
+    return Plan(
+        items=looked,
+        warnings=(*warnings, *foreseen.warnings),
+        inventory=foreseen.inventory,
+        obsolete=foreseen.obsolete,
+    )
 
 
 def is_base(item: PlannedObject) -> bool:

@@ -43,7 +43,7 @@ class Writer:
                     live = await take_over(self.client, item.resource, item.live)
                     item = replace(item, live=live, migrate=False)
                 applied = await self._send(item)
-                return _result(item, applied.object, (*item.warnings, *applied.warnings))
+                return _result(item, applied.object, applied.warnings)
             except ClusterError as error:
                 if error.fault is not ClusterFault.VERSION_CONFLICT or not looks_left:
                     raise
@@ -91,8 +91,14 @@ def _changed(item: PlannedObject) -> ClusterError:
     )
 
 
-def _result(item: PlannedObject, made: Object, warnings: tuple[str, ...] | None = None) -> Result:
-    found = item.warnings if warnings is None else tuple(dict.fromkeys(warnings))
+def _result(item: PlannedObject, made: Object, warnings: tuple[str, ...] = ()) -> Result:
+    """With the warnings that the plan had not: of a deferred object it had none."""
+    known = () if item.deferred else item.warnings
+    every = dict.fromkeys((*item.warnings, *warnings))
     return Result(
-        key=item.key, action=item.action, resource=item.resource, object=made, warnings=found
+        key=item.key,
+        action=item.action,
+        resource=item.resource,
+        object=made,
+        warnings=tuple(text for text in every if text not in known),
     )
