@@ -25,7 +25,7 @@ CLUSTER = Section(
             PathValue(),
             doc="The kubeconfig to use. Programs that it names for getting credentials are run.",
             example="/etc/registry-watcher/kubeconfig",
-            default_doc="`$KUBECONFIG`, else the pod's own account, else `~/.kube/config`",
+            default_doc="the pod's own account, else `$KUBECONFIG`, else `~/.kube/config`",
         ),
         "context": Field(
             Text(),

@@ -31,7 +31,7 @@ def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) ->
             "clusters": Field(
                 list_kind(CLUSTER),
                 doc="Each is a Kubernetes cluster, and what stages may do in it.",
-                default_doc="one: `$KUBECONFIG`, else the pod's own, else `~/.kube/config`",
+                default_doc="one: the pod's own, else `$KUBECONFIG`, else `~/.kube/config`",
             ),
             "triggers": Field(
                 list_kind(TRIGGER), doc="Each is a rule that turns a change of a tag into a run."
