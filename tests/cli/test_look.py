@@ -188,7 +188,12 @@ def test_render_asks_the_registry_only_for_what_is_used(
     ("words", "code", "said"),
     [
         pytest.param(("deploy", "--image", "nginx"), 2, "no tag", id="no tag"),
-        pytest.param(("deploy", "--image", "nginx:1"), 2, "no render stage", id="no stage"),
+        pytest.param(
+            ("deploy", "--image", "nginx:1"), 2, "no render or apply stage", id="no stage"
+        ),
+        pytest.param(
+            ("deploy", "--image", "nginx:1", "--diff"), 2, "no apply stage", id="nothing to apply"
+        ),
         pytest.param(("deplo", "--image", "nginx:1"), 2, "did you mean", id="no pipeline"),
         pytest.param(
             ("deploy", "--image", "nginx:1", "--param", "x=1"), 2, "parameter 'x'", id="parameter"

@@ -1,35 +1,38 @@
-"""`watcher render PIPELINE --image REF`: prints the manifests of its render stages."""
+"""`watcher render PIPELINE --image REF [--diff]`: what its render and apply stages would do."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import output
+from watcher.cli import changes, manifests, output
 from watcher.cli.base import Invocation, command, pass_invocation
+from watcher.cli.manifests import APPLY, RENDER
 from watcher.cli.onlooker import OneClient, context_for, execution_of
 from watcher.cli.registry import client_for
 from watcher.cli.session import find_pipeline, find_trigger, load_config
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
+    from watcher.cli.changes import StageChanges
     from watcher.config.load import Config
     from watcher.core.account import Account
     from watcher.core.pipeline import Execution, NewExecution, StageSpec
     from watcher.core.reference import Reference
-    from watcher.stages.base import ImageFacts
-    from watcher.stages.manifest_files import Rendered
-
-STAGE = "render"
+    from watcher.stages.base import Clusters, ImageFacts, StageContext
 
 
-@command("render", short_help="The manifests a pipeline would write.")
+@command("render", short_help="The manifests a pipeline would apply, or what they would change.")
 @click.argument("pipeline")
 @click.option("--image", required=True, help="Image with its tag, such as nginx:1.27.3.")
 @click.option("--trigger", "trigger_name", help="Take its name and parameters, too.")
 @click.option("--param", "pairs", multiple=True, metavar="K=V", help="May be repeated.")
+@click.option("--diff", is_flag=True, help="Ask the clusters what applying them would change.")
 @pass_invocation
 def render(
     invocation: Invocation,
@@ -37,45 +40,80 @@ def render(
     image: str,
     trigger_name: str | None,
     pairs: tuple[str, ...],
+    diff: bool,
 ) -> None:
-    """Print what the render stages of PIPELINE would write for an image. Nothing runs.
+    """Print what the render and apply stages of PIPELINE would write or apply for an image; with
+    --diff, what applying would change, by a dry run in the cluster. Nothing is changed.
 
     A registry is asked only when a manifest uses the image's digest or labels, with the account of
-    the config that has this registry.
+    the config that has this registry. Values of Secrets in apply stages are hidden. The exit code
+    is 0 whether or not there are changes.
     """
     config = load_config(invocation)
     planned = _plan(config, pipeline, image, trigger_name, pairs, invocation)
-    stages = [stage for stage in planned.pipeline.stages if stage.type == STAGE]
+    types = (APPLY,) if diff else (RENDER, APPLY)
+    stages = [stage for stage in planned.pipeline.stages if stage.type in types]
     if not stages:
-        raise UsageError(f"pipeline {pipeline!r} has no {STAGE} stage")
+        raise UsageError(f"pipeline {pipeline!r} has no {' or '.join(types)} stage")
     account = _account(config, _reference(image), planned.account)
-    results = asyncio.run(_render_all(stages, execution_of(planned), account, invocation))
-    if invocation.json:
-        output.print_json(_shape(planned, results))
+    look = _Look(config, stages, execution_of(planned), account, invocation)
+    if diff:
+        found = asyncio.run(look.changes())
+        _print(planned, invocation, changes.shape(found), lambda: changes.show(found))
+    else:
+        files = asyncio.run(look.manifests())
+        _print(planned, invocation, manifests.shape(files), lambda: manifests.show(files))
+
+
+def _print(
+    planned: NewExecution,
+    invocation: Invocation,
+    stages: list[dict[str, Any]],
+    show: Callable[[], None],
+) -> None:
+    if not invocation.json:
+        show()
         return
-    for _, files in results:
-        for file in files:
-            output.write(f"---\n# Source: {output.clean(str(file.source))}")
-            output.write_document(file.text)
+    reference = planned.source["artifacts"][0]["reference"]
+    output.print_json({"pipeline": planned.pipeline.name, "image": reference, "stages": stages})
 
 
-def _shape(
-    planned: NewExecution, results: list[tuple[StageSpec, list[Rendered]]]
-) -> dict[str, Any]:
-    return {
-        "pipeline": planned.pipeline.name,
-        "image": planned.source["artifacts"][0]["reference"],
-        "stages": [
-            {
-                "name": stage.name,
-                "files": [
-                    {"source": str(file.source), "name": file.name, "text": file.text}
-                    for file in files
-                ],
-            }
-            for stage, files in results
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is looked at: stages of a run that never starts."""
+
+    config: Config
+    stages: list[StageSpec]
+    execution: Execution
+    account: Account
+    invocation: Invocation
+
+    async def manifests(self) -> manifests.Stages:
+        async with self._image() as image:
+            return await manifests.render_stages(
+                self.stages, lambda stage: self._context(stage, image)
+            )
+
+    async def changes(self) -> list[StageChanges]:
+        async with self._image() as image:
+            return await changes.find_changes(
+                self.config,
+                self.stages,
+                lambda stage, clusters: self._context(stage, image, clusters),
+            )
+
+    @asynccontextmanager
+    async def _image(self) -> AsyncIterator[ImageFacts]:
+        from watcher.daemon.facts import RunFacts
+
+        async with client_for(self.account) as client:
+            yield RunFacts(self.execution, OneClient(client))
+
+    def _context(
+        self, stage: StageSpec, image: ImageFacts, clusters: Clusters | None = None
+    ) -> StageContext:
+        now = self.invocation.now
+        return context_for(stage, self.execution, image=image, now=now, clusters=clusters)
 
 
 def _reference(image: str) -> Reference:
@@ -130,24 +168,3 @@ def _plan(
         word="render",
         now=invocation.now(),
     )
-
-
-async def _render_all(
-    stages: list[StageSpec], execution: Execution, account: Account, invocation: Invocation
-) -> list[tuple[StageSpec, list[Rendered]]]:
-    from watcher.daemon.facts import RunFacts
-
-    async with client_for(account) as client:
-        image = RunFacts(execution, OneClient(client))
-        return [(stage, await _render(stage, execution, image, invocation)) for stage in stages]
-
-
-async def _render(
-    stage: StageSpec, execution: Execution, image: ImageFacts, invocation: Invocation
-) -> list[Rendered]:
-    from watcher.stages import guards
-    from watcher.stages.manifest_files import render_manifests
-
-    context = context_for(stage, execution, image=image, now=invocation.now)
-    paths = await context.rendered(stage.options["manifests"], guard=guards.for_path)
-    return await render_manifests(paths, context)

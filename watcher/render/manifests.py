@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
@@ -127,6 +127,11 @@ class Manifest:
                 yield self.name, number, root
 
 
+def text_of(documents: Sequence[Json]) -> str:
+    """Plain data as YAML documents, in which every reader takes each string for a string."""
+    return _written([_data(document) for document in documents])
+
+
 @dataclass(slots=True)
 class _Document:
     """One document while it is rendered; an alias is rendered once, where its anchor stands."""
@@ -211,7 +216,7 @@ def _data(value: Json) -> yaml.Node:
     if isinstance(value, list):
         return yaml.SequenceNode("tag:yaml.org,2002:seq", [_data(item) for item in value])
     if isinstance(value, str):
-        return _string(value, None)
+        return _string(value, "|" if "\n" in value else None)
     kind = {bool: "bool", int: "int", float: "float", type(None): "null"}[type(value)]
     return yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", _number(value))
 
