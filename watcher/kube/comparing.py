@@ -59,6 +59,18 @@ def is_untouched(seen: Object, now: Object) -> bool:
     return is_ours and _body(seen) == _body(now)
 
 
+def is_done(sent: Object, result: Object, now: Object) -> bool:
+    """Whether the object is already what sending it was to make of it, as after an answer that got
+    lost. A controller may have added annotations of its own since."""
+    if applied_by_us(result) != applied_by_us(now) or _body(result) != _body(now):
+        return False
+    return all(
+        section(now, "metadata", part).get(key) == value
+        for part in ("labels", "annotations")
+        for key, value in section(sent, "metadata", part).items()
+    )
+
+
 def version(item: Object) -> str:
     return text(item, "metadata", "resourceVersion")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from watcher.errors import ClusterError, ClusterFault
 from watcher.kube.client import Applied, ClusterClient
-from watcher.kube.comparing import is_same, is_untouched
+from watcher.kube.comparing import is_done, is_untouched
 from watcher.kube.dry_run import LOOKS, body_of, check_live
 from watcher.kube.migration import take_over
 from watcher.kube.objects import Object
@@ -49,7 +49,7 @@ class Writer:
                     raise
                 await self.pace.sleep(_FIRST_WAIT * 2 ** (LOOKS - looks_left))
                 live = await self._live_again(item, error)
-            if item.result is not None and is_same(live, item.result, besides=()):
+            if item.result is not None and is_done(body_of(item), item.result, live):
                 return _result(item, live)
             if item.live is None or not is_untouched(item.live, live):
                 raise _changed(item)
