@@ -215,6 +215,40 @@ async def test_nothing_is_rolled_back_or_rejected_when_nothing_was_applied(
     assert await deploying.rejections() == []
 
 
+async def test_namespaces_claims_and_jobs_are_never_taken_back(deploying: Deploying) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    pod = {"containers": [{"name": "x", "image": "acme/x:job-ok"}], "restartPolicy": "Never"}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "migrate"},
+        "spec": {"template": {"spec": pod}},
+    }
+    other = f"{deploying.namespace}-more"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}}
+    place = deploying.settings(
+        allowed_namespaces=[f"{deploying.namespace}*"], allowed_cluster_kinds=["Namespace"]
+    )
+    inside = config_map()
+    inside["metadata"]["namespace"] = other
+    deploying.manifest("web.yaml", namespace, claim, job, inside)
+    deploying.configure(apply("web.yaml", bind="off"), BROKEN, clusters=[place])
+    run = await deploying.deploy("1")
+    assert str(run.reason).endswith("rolled back: apply"), run.reason
+    for kind in ("Namespace", "PersistentVolumeClaim", "Job"):
+        assert f"left alone: a {kind} is never rolled back" in run.stages[0].log
+    names = deploying.kubectl("get", "pvc,job", "-o", "name")
+    assert names.split() == ["persistentvolumeclaim/data", "job.batch/migrate"]
+    path = f"/api/v1/namespaces/{other}"
+    assert "deletionTimestamp" not in deploying.cluster.get(path)["metadata"]
+    assert deploying.cluster.request("GET", f"{path}/configmaps/settings")[0] == 404
+
+
 async def test_what_was_pruned_comes_back(deploying: Deploying) -> None:
     deploying.manifest("web.yaml", config_map(a="1"), config_map("other", b="2"))
     deploying.configure(apply("web.yaml", bind="off", prune=True))

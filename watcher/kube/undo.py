@@ -16,7 +16,7 @@ from watcher.kube.client import Applied, ClusterClient
 from watcher.kube.follow import Followed
 from watcher.kube.notes import event_of, event_text
 from watcher.kube.objects import FIELD_MANAGER, Object, ObjectKey, Resource
-from watcher.kube.ordering import prune_order, waves
+from watcher.kube.ordering import deletion_order, waves
 from watcher.kube.owned_fields import owned_by, without
 from watcher.kube.reading import text, uid
 from watcher.kube.secret_copies import SecretCopies
@@ -81,7 +81,7 @@ class Undoing:
 
     def _to_delete(self) -> Iterable[Change]:
         new = {change.key: change for change in self.plan.changes if self._is_new(change)}
-        items = prune_order([_stub(change) for change in new.values()])
+        items = deletion_order(_stub(change) for change in new.values())
         return [new[ObjectKey.of(item)] for item in items]
 
     def _is_new(self, change: Change) -> bool:

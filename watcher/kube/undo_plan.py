@@ -14,22 +14,13 @@ from typing import Any
 
 from watcher.kube.comparing import LAST_APPLIED, content
 from watcher.kube.objects import FIELD_MANAGER, Object, ObjectKey
+from watcher.kube.ordering import NEVER_PRUNED
 from watcher.kube.owned_fields import applied_by_us, owned_by, part, united
 from watcher.kube.reading import listed, text, uid
 from watcher.kube.workloads import template_mark
 
 _SECRET = ("", "Secret")
-HOLDS_DATA = frozenset(
-    {
-        ("", "Namespace"),
-        ("", "PersistentVolume"),
-        ("", "PersistentVolumeClaim"),
-        ("apiextensions.k8s.io", "CustomResourceDefinition"),
-    }
-)
-"""Deleting one of these would lose what it holds."""
-
-NEVER_UNDONE = HOLDS_DATA | {("batch", "Job")}
+NEVER_UNDONE = NEVER_PRUNED | {("batch", "Job")}
 """Taking these back would lose data, or do work again."""
 
 

@@ -98,8 +98,7 @@ async def wanted(place: Place, options: Json, context: StageContext) -> list[Obj
     """What is to be deleted, each in its namespace, in the order of deleting. Raises StageError."""
     from watcher.kube.bundle import Document
     from watcher.kube.kind_names import WORKLOADS, named
-    from watcher.kube.ordering import prune_order
-    from watcher.kube.undo_plan import HOLDS_DATA
+    from watcher.kube.ordering import deletion_order, is_never_pruned
     from watcher.stages.manifest_files import documents_of
 
     documents: list[Document] = []
@@ -108,10 +107,10 @@ async def wanted(place: Place, options: Json, context: StageContext) -> list[Obj
         documents.append(Document(object=_stub(*named(words, only=only)), source=words, number=1))
     if options.get("manifests"):
         documents += (await documents_of(options["manifests"], context)).documents
-    items = prune_order(await _placed(place, documents, context))
+    items = deletion_order(await _placed(place, documents, context))
     for item in items:
         key = _key(item)
-        if (key.group, key.kind) in HOLDS_DATA:
+        if is_never_pruned(item):
             raise StageError(
                 f"{key}: a {key.kind} is never deleted: what it holds would go with it",
                 hint=f"kubectl delete {key.kind.lower()} {key.name}",
