@@ -33,7 +33,7 @@ PRUNE = "registry-watcher/prune"
 """With the value `disabled` an object is never pruned."""
 
 _TOOL = "registry-watcher"
-_NAME_LENGTH = 40
+_NAME_LENGTH = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,13 @@ def parent_name(options: ApplyOptions) -> str:
 
 
 def set_id(options: ApplyOptions) -> str:
-    """The id of the stage's ApplySet, as KEP-3659 makes it of the parent's name."""
-    exact = f"{parent_name(options)}.{options.namespace}.{PARENT.kind}.{PARENT.group}"
+    """The id of the stage's ApplySet."""
+    return id_of(parent_name(options), options.namespace)
+
+
+def id_of(name: str, namespace: str) -> str:
+    """The id that KEP-3659 makes of the name of a parent."""
+    exact = f"{name}.{namespace}.{PARENT.kind}.{PARENT.group}"
     digest = urlsafe_b64encode(hashlib.sha256(exact.encode()).digest())
     return f"applyset-{digest.decode().rstrip('=')}-v1"
 
