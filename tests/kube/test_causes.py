@@ -82,6 +82,19 @@ async def test_a_crash_shows_the_last_lines_of_its_log_cut_and_plain() -> None:
     assert cluster.asked[-1] == "log web-1-a/web previous"
 
 
+async def test_no_password_that_a_program_says_at_its_end_is_shown() -> None:
+    item = pod(phase="Running", web=crashed(2))
+    ended = item["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    ended["message"] = "gave up on postgres://me:hunter2@db, with password=hunter2"
+    deployment, _, cluster = a_rollout(item)
+    cluster.logs["web-1-a", True] = (
+        "token=hunter2\n" + "x" * 190 + " postgres://me:hunter2@db/shop refuses us"
+    )
+    cause = await explain(cluster, deployment)
+    assert "hunter2" not in f"{cause}{cause.log}"
+    assert "gave up on postgres://…@db" in cause.message
+
+
 async def test_the_present_log_serves_where_the_previous_one_is_gone() -> None:
     deployment, _, cluster = a_rollout(pod(phase="Running", web=crashed(2)))
     gone = refused("previous terminated container not found")

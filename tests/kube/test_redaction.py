@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kube.recorded import SERVERS, cause, recorded, refused, status_of
 from watcher.kube.answers import Answer
-from watcher.kube.redaction import LIMIT, redacted
+from watcher.kube.redaction import LIMIT, redacted, without_credentials, without_tokens
 
 SECRET = "hunter2-hunter2"
 LEAKS = [
@@ -63,6 +65,28 @@ LEAKS = [
     pytest.param(
         status_of(403, "Forbidden", f"the password={SECRET} is too weak"), id="a named password",
     ),
+    pytest.param(
+        status_of(422, "Invalid", 'x: [spec.size: Invalid value: "x": must be a number, '
+                  f'spec.key: Invalid value: "{SECRET}": should be longer]'),
+        id="the second of two values",
+    ),
+    pytest.param(
+        status_of(422, "Invalid", 'x: [spec.size: Invalid value: "x": must be a number, spec: '
+                  f'Invalid value: core.Env{{Name:"P", Value:"{SECRET}"}}: is immutable]'),
+        id="an object after a plain value",
+    ),
+    pytest.param(
+        status_of(500, None, "failed to create typed patch object: .pin: expected string, got "
+                  f"&value.valueUnstructured{{Value:{SECRET}}}"),
+        id="a number of the wrong type",
+    ),
+    pytest.param(
+        status_of(500, "InternalError", f"calling https://bot:x@{SECRET}@hook/ failed"),
+        id="a password with an @ in a URL",
+    ),
+    pytest.param(
+        status_of(403, "Forbidden", f"aws_secret_access_key = {SECRET}"), id="a long name",
+    ),
 ]  # fmt: skip
 
 
@@ -104,3 +128,41 @@ def test_a_shown_text_is_short_and_on_one_line(said: str, field: str) -> None:
     shown = redacted(said, field=field)
     assert len(shown) <= LIMIT + 1
     assert "\n" not in shown
+
+
+@pytest.mark.parametrize("piece", ["a-", "secret", "-", "updates to ", "://", "--token", "{", "x:"])
+def test_a_text_made_to_take_for_ever_takes_a_moment(piece: str) -> None:
+    began = time.perf_counter()
+    redacted(piece * (2_000_000 // len(piece)))
+    assert time.perf_counter() - began < 3.0
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        pytest.param(f"dial postgres://me:{SECRET}@db/shop: refused",
+                     "dial postgres://…@db/shop: refused", id="a URL"),
+        pytest.param(f"open me:{SECRET}@tcp(db:3306)/shop", "open me:…@tcp(db:3306)/shop",
+                     id="an address as Go writes it"),
+        pytest.param(f"host=db password={SECRET} port=1", "host=db password=… port=1",
+                     id="a connection string"),
+        pytest.param(f"DB_PASSWORD={SECRET}", "DB_PASSWORD=…", id="a variable"),
+        pytest.param(f"login --password {SECRET} db", "login --password … db", id="an option"),
+        pytest.param(f'{{"user": "me", "apiKey": "{SECRET}"}}', '{"user": "me", "apiKey": …}',
+                     id="JSON"),
+        pytest.param(f"Authorization: Bearer {SECRET}", "Authorization: …", id="a header"),
+        pytest.param("dckr_pat_abcdefghijklmn is revoked", "… is revoked", id="a known token"),
+        pytest.param('{"level": "fatal", "message": "no database at db:5432, tried 3 times"}',
+                     '{"level": "fatal", "message": "no database at db:5432, tried 3 times"}',
+                     id="nothing of the kind"),
+        pytest.param('secret "web" not found; secretName: web-tls',
+                     'secret "web" not found; secretName: web-tls', id="the name of a Secret"),
+    ],
+)  # fmt: skip
+def test_what_a_program_says_loses_its_passwords_only(line: str, shown: str) -> None:
+    assert without_credentials(line) == shown
+
+
+def test_what_a_kubelet_says_of_tokens_stays_legible() -> None:
+    said = "failed to fetch anonymous token: unexpected status from GET https://auth.test/: 401"
+    assert without_tokens(said) == said

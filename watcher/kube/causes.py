@@ -24,9 +24,11 @@ from watcher.kube.owned_pods import (
 )
 from watcher.kube.pod_faults import PodFault
 from watcher.kube.reading import plain, text
+from watcher.kube.redaction import without_credentials
 
 LOG_LINES = 10
 LONGEST_LOG_LINE = 200
+_READ_OF_A_LINE = 2000
 
 _Answer = TypeVar("_Answer")
 _JOB_FAILURES = frozenset(
@@ -130,12 +132,14 @@ async def failure_of_vanished(reader: Reader, job: Object) -> str:
 
 
 def log_lines(words: str) -> tuple[str, ...]:
-    """The last lines that are not empty, cut, without control characters but with indentation."""
+    """The last lines that are not empty, cut, without control characters and passwords but with
+    their indentation."""
     lines = [
-        "".join(c if c.isprintable() else " " for c in line[:LONGEST_LOG_LINE]).rstrip()
+        "".join(c if c.isprintable() else " " for c in line[:_READ_OF_A_LINE]).rstrip()
         for line in words.splitlines()
     ]
-    return tuple([line for line in lines if line][-LOG_LINES:])
+    last = [line for line in lines if line][-LOG_LINES:]
+    return tuple(without_credentials(line)[:LONGEST_LOG_LINE] for line in last)
 
 
 @dataclass(slots=True)

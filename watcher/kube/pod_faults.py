@@ -12,6 +12,7 @@ from typing import Any
 from watcher.kube import reading
 from watcher.kube.objects import Object
 from watcher.kube.reading import conditions, holds, plain, said, text
+from watcher.kube.redaction import without_credentials
 
 _HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"})
@@ -134,7 +135,7 @@ def _crash_message(ended: Mapping[str, Any], restarts: int, container: Mapping[s
     parts = [] if code is None else [f"exit code {code}"]
     if restarts:
         parts.append(f"{restarts} restart{'' if restarts == 1 else 's'}")
-    last_words = plain(text(ended, "message"))
+    last_words = without_credentials(plain(text(ended, "message")))
     told = last_words or ("" if parts else plain(text(container, "state", "waiting", "message")))
     return ": ".join(words for words in (", ".join(parts), told) if words)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from watcher.kube.objects import Object
+from watcher.kube.redaction import without_tokens
 
 LONGEST_TEXT = 300
 """Characters of a remote message that are shown."""
@@ -64,9 +65,11 @@ def said(condition: Mapping[str, Any] | None) -> str:
 
 
 def plain(words: str, most: int = LONGEST_TEXT) -> str:
-    """Remote text as one line: no control characters, single blanks, at most `most` characters."""
+    """Remote text as one line: no control characters, single blanks, at most `most` characters,
+    and no token or password of a URL."""
     start = words[: 4 * most]
     line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
+    line = without_tokens(line)
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
