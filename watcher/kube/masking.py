@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,14 +60,17 @@ def _places(item: Object | None) -> dict[_Path, _Place]:
 
 def _variables(value: Any, path: _Path) -> Iterator[tuple[_Path, _Place]]:
     """The values of environment variables with telling names, wherever containers stand. Entries
-    of lists are known by their names: others may come before them."""
+    of lists are known by their names, for others may come before them, and by which of that name
+    they are: none may hide behind another."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _variables(inner, (*path, key))
     elif isinstance(value, list):
-        for index, entry in enumerate(value):
-            name = entry.get("name") if isinstance(entry, dict) else None
-            here = (*path, name if isinstance(name, str) else index)
+        seen: Counter[object] = Counter()
+        for entry in value:
+            name = str(entry.get("name")) if isinstance(entry, dict) else None
+            here = (*path, (name, seen[name]))
+            seen[name] += 1
             if path[-1:] == ("env",) and _is_sensitive(entry):
                 yield here, _Place(entry, "value")
             else:
