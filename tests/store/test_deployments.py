@@ -143,6 +143,38 @@ def test_runs_side_by_side_do_not_disturb_each_other(store: Store) -> None:
     assert (store.last_good("deploy", "note-0"), rows(store)) == (kept, 1)
 
 
+def test_of_runs_side_by_side_the_one_that_applied_last_counts(store: Store) -> None:
+    """Whichever ends last."""
+    first, second = begun(store, 1), begun(store, 2)
+    propose(store, first, word="first")
+    kept = propose(store, second, word="second")
+    end(store, second, WELL, WELL)
+    end(store, first, WELL, WELL)
+    assert (store.last_good("deploy", "note-0"), rows(store)) == (kept, 1)
+
+
+def test_what_is_applied_again_after_a_newer_run_counts(store: Store) -> None:
+    first, second = begun(store, 1), begun(store, 2)
+    propose(store, first, word="first")
+    propose(store, second, word="second")
+    end(store, second, WELL, WELL)
+    kept = propose(store, first, word="first again")
+    end(store, first, WELL, WELL)
+    assert (store.last_good("deploy", "note-0"), rows(store)) == (kept, 1)
+
+
+def test_what_a_retry_takes_back_was_not_good(store: Store) -> None:
+    execution = begun(store, 1)
+    propose(store, execution)
+    end(store, execution, WELL, {"status": FAILED}, status=ExecutionStatus.FAILED)
+    assert store.last_good("deploy", "note-0") is not None
+    assert store.retry(execution.id)
+    (again,) = store.claim(NOW, (), 1).executions
+    taken_back = {"status": SUCCEEDED, "undone": NOW}
+    end(store, again, taken_back, {"status": FAILED}, status=ExecutionStatus.FAILED)
+    assert (store.last_good("deploy", "note-0"), rows(store)) == (None, 0)
+
+
 def test_a_retry_that_ends_well_makes_its_bundle_good(store: Store) -> None:
     execution = begun(store, 1)
     first = propose(store, execution, "note-0", "first")

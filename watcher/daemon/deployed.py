@@ -11,6 +11,7 @@ from typing import Protocol
 from watcher import credentials
 from watcher.config.load import Config
 from watcher.core.account import Account, Credential
+from watcher.core.change import ChangeKind
 from watcher.core.deployment import Bundle, Rejection
 from watcher.core.pipeline import Execution, StageSpec
 from watcher.errors import StageError
@@ -37,14 +38,16 @@ class StageDeployments:
         return self._execution.pipeline.name
 
     async def last_good(self) -> Bundle | None:
-        return await self._store.run(lambda s: s.last_good(self._pipeline, self._stage))
+        """Of another run: one that is retried is not taken back to what it applied itself."""
+        bundle = await self._store.run(lambda s: s.last_good(self._pipeline, self._stage))
+        return None if bundle is None or bundle.execution == self._execution.id else bundle
 
     async def propose(self, bundle: Bundle) -> None:
         await self._store.run(lambda s: s.propose(self._pipeline, self._stage, bundle))
 
     async def reject(self, digest: str | None, reason: str) -> None:
         run = self._execution
-        if run.repository is None:
+        if run.repository is None or run.change == ChangeKind.DELETED.value:
             return
         rejection = Rejection(
             pipeline=self._pipeline,

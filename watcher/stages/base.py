@@ -74,7 +74,7 @@ class Deployments(Protocol):
     """What earlier runs of this run's pipeline left behind, for the stage that asks."""
 
     async def last_good(self) -> Bundle | None:
-        """What the last run of this pipeline and stage applied that went well."""
+        """What the last other run of this pipeline and stage applied that went well."""
         ...
 
     async def propose(self, bundle: Bundle) -> None:

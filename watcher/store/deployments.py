@@ -24,21 +24,25 @@ def last_good(db: sqlite3.Connection, pipeline: str, stage: str) -> Bundle | Non
 
 
 def propose(db: sqlite3.Connection, pipeline: str, stage: str, bundle: Bundle) -> None:
-    """Keep what a run applies, in the place of what it proposed before."""
+    """Keep what a run applies, in the place of what it proposed before. The newest proposal has
+    the highest number: it is a new row each time."""
     db.execute(
-        "INSERT INTO deployment (pipeline, stage, execution, bundle) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET bundle = excluded.bundle, good = 0",
+        "INSERT OR REPLACE INTO deployment (pipeline, stage, execution, bundle) "
+        "VALUES (?, ?, ?, ?)",
         (pipeline, stage, bundle.execution, _blob(bundle)),
     )
 
 
 def settle(db: sqlite3.Connection, execution: Execution) -> None:
     """At a run's end: what its stages applied well, and was not taken back, not even in part, is
-    the last good."""
+    the last good, unless a run beside it applied something later that went well."""
+    db.execute("UPDATE deployment SET good = 0 WHERE execution = ?", (execution.id,))
     for stage in execution.stages:
         row = db.execute(
-            "UPDATE deployment SET good = 1 WHERE pipeline = ? AND stage = ? AND execution = ? "
-            "AND ? RETURNING 1",
+            "UPDATE deployment SET good = 1 WHERE pipeline = ?1 AND stage = ?2 AND execution = ?3 "
+            "AND ?4 AND NOT EXISTS (SELECT 1 FROM deployment later WHERE later.pipeline = ?1 "
+            "AND later.stage = ?2 AND later.good = 1 AND later.rowid > deployment.rowid) "
+            "RETURNING 1",
             (
                 execution.pipeline.name,
                 stage.name,
