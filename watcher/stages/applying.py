@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from watcher.core.deployment import Bundle
 from watcher.core.pipeline import Done, Json, Retry, StageOutcome, Superseded
+from watcher.errors import ClusterError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, event_time, is_dry_run, wait_of
 from watcher.stages.image_binding import BoundDocuments, bind_image
@@ -72,7 +73,7 @@ class Applying:
             return await self._shown(plan)
         await self.undo.keep(plan)
         results = await self._executed(plan)
-        outcome = await self._followed(results)
+        outcome = await self._followed(plan, results)
         if outcome is not None:
             return outcome
         results = (*results, *await self._pruned(plan, results))
@@ -104,18 +105,23 @@ class Applying:
         await self.undo.answered(plan, results, doubtful=False)
         return results
 
-    async def _followed(self, results: Sequence[Result]) -> StageOutcome | None:
+    async def _followed(self, plan: Plan, results: Sequence[Result]) -> StageOutcome | None:
         """The outcome of a rollout that is not ready; also of one that an earlier attempt of this
-        run began."""
+        run began, or an earlier run: with the run's image in it, unchanged is not yet running."""
         from watcher.kube.follow import Followed
 
-        changed = self.undo.changed
+        followed = self.undo.changed | {item.key for item in plan.items if item.notes}
         targets = [
             Followed(resource=result.resource, applied=result.object)
             for result in results
-            if result.key in changed and result.object is not None
+            if result.key in followed and result.object is not None
         ]
-        outcome = outcome_of(await rollout_of(self.place, targets, self.wait, self.context))
+        try:
+            rollout = await rollout_of(self.place, targets, self.wait, self.context)
+        except ClusterError:
+            await self.undo.known(is_unknown=True)
+            raise
+        outcome = outcome_of(rollout)
         await self.undo.known(isinstance(outcome, Retry))
         return outcome
 

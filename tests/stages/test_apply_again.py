@@ -1,0 +1,85 @@
+"""What `apply` may rest on: the last good objects, unchanged ones, a state that it can't see."""
+
+from __future__ import annotations
+
+from tests.kube.proxy import Answer, FaultProxy
+from tests.stages.deploying import BROKEN, DIGEST, IMAGE, Deploying, apply, config_map, workload
+from watcher.core.pipeline import ExecutionStatus
+
+SUCCEEDED, FAILED = ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED
+
+
+async def test_a_retried_run_is_not_rolled_back_to_what_it_applied_itself(
+    deploying: Deploying,
+) -> None:
+    deploying.manifest("web.yaml", workload(), config_map(tag="${trigger.tag}"))
+    deploying.configure(apply("web.yaml"))
+    await deploying.deploy("1")
+    flag = deploying.directory / "flag"
+    gate = {"command": ["test", "-e", str(flag)], "name": "gate"}
+    deploying.configure(apply("web.yaml"), gate, BROKEN)
+    run = await deploying.deploy("2")
+    assert str(run.reason).startswith("stage gate: ")
+    assert deploying.image("Deployment") == f"{IMAGE}:2"
+    flag.touch()
+    again = await deploying.retry(run.id)
+    assert str(again.reason).endswith("rolled back: apply")
+    assert deploying.image("Deployment") == f"{IMAGE}:1"
+    assert deploying.get("ConfigMap", "settings")["data"] == {"tag": "1"}
+    last = await deploying.last_good()
+    assert last is None or last.execution != run.id
+
+
+async def test_an_unchanged_workload_that_does_not_run_the_image_is_no_success(
+    deploying: Deploying,
+) -> None:
+    deploying.manifest("web.yaml", workload())
+    deploying.configure(apply("web.yaml", wait="3s"))
+    good = await deploying.deploy("1")
+    assert (await deploying.deploy("2-bad")).status is FAILED
+    again = await deploying.deploy("2-bad")
+    assert again.status is FAILED
+    assert f"{IMAGE}:2-bad" in str(again.reason)
+    last = await deploying.last_good()
+    assert last is not None
+    assert last.execution == good.id
+
+
+async def test_unchanged_workloads_without_the_runs_image_are_not_waited_for(
+    deploying: Deploying,
+) -> None:
+    other = workload(image="acme/other:1-hang")
+    other["metadata"] = {"name": "other"}
+    deploying.manifest("other.yaml", other)
+    manager = "--field-manager=registry-watcher"
+    file = str(deploying.directory / "other.yaml")
+    deploying.kubectl("apply", "--server-side", manager, "-f", file)
+    deploying.manifest("web.yaml", workload(), other)
+    deploying.configure(apply("web.yaml", wait="3s"))
+    run = await deploying.deploy("1")
+    assert run.status is SUCCEEDED, run.reason
+
+
+async def test_what_a_cluster_refuses_to_show_is_not_rolled_back_unseen(
+    deploying: Deploying, cluster_proxy: FaultProxy
+) -> None:
+    deploying.manifest("web.yaml", workload())
+    place = deploying.settings(kubeconfig=str(cluster_proxy.kubeconfig))
+    deploying.configure(apply("web.yaml", on_failure="rollback", wait="3s"), clusters=[place])
+    await deploying.deploy("1")
+    cluster_proxy.fault("GET", "deployments/web$", Answer(status=403), after=1, times=1)
+    run = await deploying.deploy("2", digest=DIGEST)
+    assert run.status is FAILED
+    assert "nothing was rolled back: once the cluster answered again" in str(run.reason)
+    assert deploying.image("Deployment") == f"{IMAGE}:2"
+    assert await deploying.rejections() == []
+
+
+async def test_a_run_for_a_deleted_tag_rejects_no_image(deploying: Deploying) -> None:
+    deploying.manifest("web.yaml", config_map(a="1"))
+    deploying.configure(apply("web.yaml"), BROKEN)
+    gone = await deploying.deploy("1", change="deleted")
+    assert str(gone.reason).endswith("rolled back: apply")
+    deploying.configure(apply("web.yaml", bind="off"))
+    again = await deploying.deploy("1", digest=DIGEST)
+    assert again.status is SUCCEEDED, again.reason
