@@ -277,6 +277,61 @@ async def test_no_list_of_kinds_is_an_error_that_says_so(
     assert raised.value.fault is fault
 
 
+@pytest.mark.parametrize(
+    "group",
+    [
+        pytest.param({"metadata": ["x"], "versions": "v1"}, id="no group"),
+        pytest.param({"metadata": {"name": "ex.io"}, "versions": [{}]}, id="a nameless version"),
+        pytest.param(
+            {"metadata": {"name": "ex.io"}, "versions": [version("v1", item("..", "Widget"))]},
+            id="a name that leads elsewhere",
+        ),
+        pytest.param(
+            {"metadata": {"name": "ex.io"}, "versions": [version("v1", item("a/b", "Widget"))]},
+            id="a name with a slash",
+        ),
+        pytest.param(
+            {
+                "metadata": {"name": "ex.io"},
+                "versions": [
+                    {"version": "v1", "resources": [{"resource": 5, "responseKind": ["Widget"]}]}
+                ],
+            },
+            id="names that are none",
+        ),
+        pytest.param(
+            {
+                "metadata": {"name": "ex.io"},
+                "versions": [version("v1", item("w", "Other", verbs=[["get"]]))],
+            },
+            id="verbs that are none",
+        ),
+    ],
+)
+async def test_what_no_server_should_list_hides_nothing_else(
+    group: dict[str, Any], tmp_path: Path
+) -> None:
+    bad = Reply(body={"kind": "APIGroupDiscoveryList", "metadata": {}, "items": [group]})
+    table = {"GET /apis": bad, "GET /api": CORE_KINDS}
+    async with serving(table) as api, connected(api.kubeconfig(tmp_path)) as client:
+        assert (await client.resource("v1", "ConfigMap")).plural == "configmaps"
+        with pytest.raises(ClusterError) as caught:
+            await client.resource("ex.io/v1", "Widget")
+    assert caught.value.fault is ClusterFault.KIND_UNKNOWN
+
+
+async def test_what_no_server_should_list_the_classic_way_is_left_out(tmp_path: Path) -> None:
+    listed = [{"name": 5, "kind": "Widget"}, {"name": "..", "kind": "Widget"}, "widgets"]
+    table = {
+        "GET /apis": classic_groups("ex.io/v1"),
+        "GET /apis/ex.io/v1": Reply(body={"kind": "APIResourceList", "resources": listed}),
+    }
+    async with serving(table) as api, connected(api.kubeconfig(tmp_path)) as client:
+        with pytest.raises(ClusterError) as caught:
+            await client.resource("ex.io/v1", "Widget")
+    assert caught.value.fault is ClusterFault.KIND_UNKNOWN
+
+
 async def test_a_poisoned_cache_of_the_official_client_has_no_effect(tmp_path: Path) -> None:
     """Its dynamic client believes a file in a directory that anybody may write to."""
     async with serving(newest()) as api, connected(api.kubeconfig(tmp_path)) as client:

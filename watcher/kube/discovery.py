@@ -7,6 +7,7 @@ for the one group and version that is needed. Never cached outside this process.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from watcher.errors import ClusterError, ClusterFault
 from watcher.kube.answers import Answer, json_object, not_kubernetes
 from watcher.kube.exchange import Exchange
 from watcher.kube.objects import Resource, group_of
+from watcher.kube.reading import listed, text
 from watcher.kube.redaction import redacted
 from watcher.kube.requests import Request
 
@@ -28,6 +30,8 @@ AGGREGATED = ", ".join(
 """What to accept: `v2` since 1.30, `v2beta1` since 1.26, the classic lists before."""
 
 _ABOUT = "the cluster's list of kinds"
+_PLURAL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""What may stand in a path; subresources, such as `pods/log`, are no kinds of their own."""
 
 
 @dataclass(slots=True)
@@ -122,49 +126,49 @@ class Discovery:
 
 def _read_aggregated(known: Known, body: Mapping[str, Any]) -> None:
     """Take in an APIGroupDiscoveryList; without `metadata.name` the group is the core group."""
-    for item in _dicts(body.get("items")):
-        group = (item.get("metadata") or {}).get("name") or ""
-        for version in _dicts(item.get("versions")):
-            api_version = f"{group}/{version['version']}" if group else version["version"]
+    for item in listed(body, "items"):
+        group = text(item, "metadata", "name")
+        for version in listed(item, "versions"):
+            name = text(version, "version")
+            api_version = f"{group}/{name}" if group else name
             known.versions.add(api_version)
-            if version.get("freshness") == "Stale":
+            if text(version, "freshness") == "Stale":
                 known.stale.add(api_version)
             resources = _aggregated_resources(api_version, version)
             known.resources[api_version] = _by_kind(resources)
 
 
 def _aggregated_resources(api_version: str, version: Mapping[str, Any]) -> Iterator[Resource]:
-    for item in _dicts(version.get("resources")):
-        kind = (item.get("responseKind") or {}).get("kind")
-        if kind and item.get("resource"):
-            yield _resource(
-                api_version, kind, item["resource"], item.get("scope") == "Namespaced", item
-            )
+    for item in listed(version, "resources"):
+        kind, plural = text(item, "responseKind", "kind"), text(item, "resource")
+        if kind and _PLURAL.fullmatch(plural):
+            yield _resource(api_version, kind, plural, item.get("scope") == "Namespaced", item)
 
 
 def _classic_versions(groups: Mapping[str, Any]) -> Iterator[str]:
-    for group in _dicts(groups.get("groups")):
-        for version in _dicts(group.get("versions")):
-            yield str(version.get("groupVersion"))
+    for group in listed(groups, "groups"):
+        for version in listed(group, "versions"):
+            yield text(version, "groupVersion")
 
 
 def _classic_resources(api_version: str, body: Mapping[str, Any]) -> Iterator[Resource]:
-    for item in _dicts(body.get("resources")):
-        name, kind = item.get("name", ""), item.get("kind")
-        if kind and name and "/" not in name:
-            yield _resource(api_version, kind, name, bool(item.get("namespaced")), item)
+    for item in listed(body, "resources"):
+        kind, plural = text(item, "kind"), text(item, "name")
+        if kind and _PLURAL.fullmatch(plural):
+            yield _resource(api_version, kind, plural, bool(item.get("namespaced")), item)
 
 
 def _resource(
     api_version: str, kind: str, plural: str, namespaced: bool, item: Mapping[str, Any]
 ) -> Resource:
+    verbs = item.get("verbs")
     return Resource(
         group=group_of(api_version),
         version=api_version.rpartition("/")[2],
         kind=kind,
         plural=plural,
         namespaced=namespaced,
-        verbs=frozenset(item.get("verbs") or ()),
+        verbs=frozenset(map(str, verbs)) if isinstance(verbs, list) else frozenset(),
     )
 
 
@@ -176,10 +180,6 @@ def _by_kind(resources: Iterable[Resource]) -> dict[str, Resource]:
         if other is None or ("get" not in other.verbs and "get" in resource.verbs):
             found[resource.kind] = resource
     return found
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _unknown(known: Known, api_version: str, kind: str) -> ClusterError:
