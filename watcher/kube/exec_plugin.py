@@ -11,8 +11,10 @@ import base64
 import json
 import os
 import re
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ SECONDS = 30.0
 
 API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _OUTPUT = 1 << 20
+_PIECE = 1 << 16
 _STDERR_SHOWN = 300
 _ONLY_OURS = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
 _WORD = re.compile(r"[-\w.~+/=]{8,}")
@@ -63,7 +66,7 @@ class ExecPlugin:
             raise self._failed(how, stdout, stderr, temporary=True)
         try:
             return _granted(json.loads(stdout), self.api_version)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             why = str(error) if isinstance(error, _Unusable) else "it is no ExecCredential"
             raise self._failed(f"printed what can't be used: {why}", stdout, stderr) from None
 
@@ -84,12 +87,15 @@ class ExecPlugin:
             ) from error
         with process:
             try:
-                stdout, stderr = process.communicate(timeout=self.seconds)
+                stdout, stderr = _outputs(process, self.seconds)
             except subprocess.TimeoutExpired:
                 _end_group(process)
                 how = f"did not end within {self.seconds:g} s"
                 raise self._failed(how, b"", b"", temporary=True) from None
-        return process.returncode, stdout[:_OUTPUT], stderr
+            except _Unusable as error:
+                _end_group(process)
+                raise self._failed(str(error), b"", b"") from None
+        return process.returncode, stdout, stderr
 
     def _failed(
         self, how: str, stdout: bytes, stderr: bytes, *, temporary: bool = False
@@ -200,6 +206,8 @@ def _granted(credential: Any, api_version: str) -> Granted:
     status = credential.get("status") or {}
     token, certificate = status.get("token"), status.get("clientCertificateData")
     key = status.get("clientKeyData")
+    if not all(isinstance(each, str | None) for each in (token, certificate, key)):
+        raise _Unusable("what it holds is no text")
     if bool(certificate) != bool(key):
         raise _Unusable("it has a certificate without a key, or a key without a certificate")
     if not token and not certificate:
@@ -220,6 +228,37 @@ def _expiry(value: object) -> datetime | None:
     except ValueError:
         raise _Unusable("its expirationTimestamp is no time") from None
     return expires if expires.tzinfo else expires.replace(tzinfo=UTC)
+
+
+def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
+    """All of stdout and the end of stderr, once both are closed and it has ended. Raises
+    TimeoutExpired, and _Unusable when it prints without end."""
+    ends = time.monotonic() + seconds
+    kept = {"stdout": bytearray(), "stderr": bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for name in kept:
+            selector.register(getattr(process, name), selectors.EVENT_READ, name)
+        while selector.get_map():
+            for ready, _ in _waited(selector, process, ends):
+                piece, output = os.read(ready.fd, _PIECE), kept[ready.data]
+                output += piece
+                if not piece:
+                    selector.unregister(ready.fileobj)
+                elif ready.data == "stderr":
+                    del output[:-_PIECE]
+                elif len(output) > _OUTPUT:
+                    raise _Unusable(f"printed more than {_OUTPUT >> 20} MiB")
+    process.wait(max(ends - time.monotonic(), 0.0))
+    return bytes(kept["stdout"]), bytes(kept["stderr"])
+
+
+def _waited(
+    selector: selectors.BaseSelector, process: subprocess.Popen[bytes], ends: float
+) -> list[tuple[selectors.SelectorKey, int]]:
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise subprocess.TimeoutExpired(process.args, left)
+    return selector.select(left)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
