@@ -56,6 +56,44 @@ def test_a_table_on_a_terminal_takes_markup_as_text(monkeypatch: pytest.MonkeyPa
     assert "\x1b[2J" not in shown
 
 
+def test_a_table_on_a_terminal_breaks_up_no_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    with redirect_stdout(terminal):
+        output.table(("id", "error"), [("14884d088c3726c1", "no " * 100)], empty="none")
+    assert "14884d088c3726c1" in terminal.getvalue()
+
+
+def test_an_error_of_several_lines_keeps_them_and_can_t_forge_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = "2 of 3 are refused:\na: \x1b[2Jno\nerror: b"
+    output.complain(text, "look at them")
+    output.say_lines(text, indent="    ")
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        "2 of 3 are refused:",
+        "  a:  [2Jno",
+        "  error: b",
+        "hint: look at them",
+    ]
+    assert said.out.splitlines()[1:] == ["    a:  [2Jno", "    error: b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("", "", id="nothing"),
+        pytest.param("one", "one", id="one line"),
+        pytest.param("one\ntwo", "one … and 1 line more", id="two"),
+        pytest.param("one\ntwo\nthree\n", "one … and 2 lines more", id="three"),
+    ],
+)
+def test_where_there_is_room_for_one_line_the_others_are_counted(text: str, shown: str) -> None:
+    assert output.first_line(text) == shown
+
+
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(("name",), [], empty="nothing here")
     assert capsys.readouterr().out == "nothing here\n"

@@ -196,6 +196,23 @@ def test_of_several_runs_each_line_names_its_own(
     ]
 
 
+def test_the_last_words_of_a_run_are_shown_too(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = begun(store, "1.1")
+    onlooker = Onlooker(lambda: store)
+    onlooker.end()
+    assert capsys.readouterr().err == ""
+    onlooker.look()
+    ended = concludes(store, run, Done(), "ready\n")
+    store.save(stepping.finish(ended, ended.status.SUCCEEDED, "", NOW), None, None)
+    onlooker.end()
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "deploy 1.1: web | ready",
+        "deploy 1.1: stage web: SUCCEEDED",
+    ]
+
+
 async def test_work_that_is_over_at_once_is_not_looked_at() -> None:
     looks: list[int] = []
 

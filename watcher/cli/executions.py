@@ -103,7 +103,7 @@ def _print_one(execution: Execution, now: datetime) -> None:
     }
     for name, value in facts.items():
         if value not in (None, ""):
-            output.say(f"{name + ':':<11}{value}")
+            output.say_lines(f"{name + ':':<11}{value}", indent=" " * 11)
     output.say()
     output.table(
         ("stage", "type", "status", "attempts", "took", "error"),
@@ -119,7 +119,9 @@ def _print_one(execution: Execution, now: datetime) -> None:
 
 def _stage_row(stage: StageRun, now: datetime) -> tuple[object, ...]:
     took = _took(stage.started, stage.finished, now)
-    trouble = stage.error or (f"waits for {stage.waiting_for}" if stage.waiting_for else None)
+    trouble = f"waits for {stage.waiting_for}" if stage.waiting_for else None
+    if stage.error:
+        trouble = output.first_line(stage.error)
     return (stage.name, stage.type, stage.status.value, stage.attempts, took, trouble)
 
 
@@ -152,10 +154,11 @@ def _took(started: datetime | None, finished: datetime | None, now: datetime) ->
 
 def _first_error(execution: Execution) -> str | None:
     """What went wrong first; of a run that was rolled back, how that went too."""
-    if any(stage.undone is not None for stage in execution.stages):
-        return execution.reason
-    wrong = (s.error for s in execution.stages if s.error and s.status != "SKIPPED")
-    return next(wrong, execution.reason)
+    found = execution.reason
+    if not any(stage.undone is not None for stage in execution.stages):
+        wrong = (s.error for s in execution.stages if s.error and s.status != "SKIPPED")
+        found = next(wrong, found)
+    return output.first_line(found) if found else None
 
 
 @command("cancel", short_help="Cancel a run.")

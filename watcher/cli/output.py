@@ -55,6 +55,20 @@ def say(text: str = "") -> None:
     sys.stdout.write(clean(text) + "\n")
 
 
+def first_line(text: str) -> str:
+    """The first line, and how many more there are."""
+    first, *more = text.splitlines() or [""]
+    return f"{first} … and {count(len(more), 'line')} more" if more else first
+
+
+def say_lines(text: str, *, indent: str) -> None:
+    """A text of several lines on stdout; all but the first are indented."""
+    first, *more = text.splitlines() or [""]
+    say(first)
+    for line in more:
+        say(f"{indent}{line}")
+
+
 def write(text: str) -> None:
     """Text of our own making, several lines, as it is."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
@@ -67,8 +81,11 @@ def write_document(text: str) -> None:
 
 
 def complain(message: str, hint: str | None = None) -> None:
-    """A line on stderr, its hint in a second one."""
-    sys.stderr.write(clean(message) + "\n")
+    """A line on stderr, or several, all but the first indented; the hint in one of its own."""
+    first, *more = message.splitlines() or [""]
+    sys.stderr.write(clean(first) + "\n")
+    for line in more:
+        sys.stderr.write(f"  {clean(line)}\n")
     if hint:
         sys.stderr.write(f"hint: {clean(hint)}\n")
 
@@ -109,12 +126,16 @@ def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:
     from rich.text import Text
 
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        longest = max(len(row[index]) for row in rows)
+        drawn.add_column(column, overflow="fold", no_wrap=longest <= _SHORT)
     for row in rows:
         drawn.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row))
     Console(file=sys.stdout).print(drawn)
 
+
+_SHORT = 16
+"""Characters of an id; what is no longer is never broken up, so that it can be copied."""
 
 _STYLES = {
     "ok": "green",

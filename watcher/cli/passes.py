@@ -43,7 +43,9 @@ def one_pass(
             from watcher.cli.progress import Onlooker, watched
 
             onlooker = Onlooker(lambda: stack.enter_context(open_store(config)))
-            return await watched(app.run_executions(), onlooker.look)
+            ended = await watched(app.run_executions(), onlooker.look)
+            onlooker.end()
+            return ended
 
         return run_once(
             config,

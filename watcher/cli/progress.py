@@ -114,6 +114,10 @@ class Onlooker:
             if run.id not in self._tellers:
                 name = f"{run.pipeline.name} {run.tag or run.id}: "
                 self._tellers[run.id] = Teller(self._store, run.id, prefix=name)
+        self.end()
+
+    def end(self) -> None:
+        """Say the last words of the runs that were told of."""
         for teller in self._tellers.values():
             if not teller.execution.status.is_final:
                 teller.look()

@@ -77,9 +77,10 @@ def print_execution(execution: Execution) -> None:
     failed = next((f" ({s.name}: {s.error})" for s in wrong), "")
     if any(stage.undone is not None for stage in execution.stages):
         failed = f" ({execution.reason})"
-    output.say(
+    output.say_lines(
         f"execution {execution.id}  {execution.status.value}  "
-        f"{execution.pipeline.name}  {image}{failed}"
+        f"{execution.pipeline.name}  {image}{failed}",
+        indent="  ",
     )
 
 

@@ -73,7 +73,7 @@ def _print(config: Config, findings: list[Finding]) -> None:
         named = [("account", place), ("cluster", finding.cluster), ("trigger", finding.trigger)]
         where = ", ".join(f"{kind} {name}" for kind, name in named if name)
         prefix = f"{where}: " if where else ""
-        output.say(f"{finding.severity.value}: {prefix}{finding.message}")
+        output.say_lines(f"{finding.severity.value}: {prefix}{finding.message}", indent="  ")
         if finding.hint:
             output.say(f"  hint: {finding.hint}")
     output.say(
