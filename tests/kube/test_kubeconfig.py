@@ -96,6 +96,35 @@ async def test_broken_yaml_is_no_reason_to_show_it(tmp_path: Path) -> None:
     assert "s3cret" not in f"{error!r}{error.__cause__!r}"
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        pytest.param({"x": "2026-13-45"}, "is no YAML", id="a date that is none"),
+        pytest.param({"x": "9" * 6000}, "is no YAML", id="a number without end"),
+        pytest.param({"server": "https://me:s3cret@x"}, "no server address", id="a password"),
+        pytest.param({"server": "https://x/?a=s3cret"}, "no server address", id="a query"),
+        pytest.param({"server": "'https://[::1'"}, "no server address", id="half an address"),
+        pytest.param({"server": "https://x:port"}, "no server address", id="a port that is none"),
+        pytest.param({"namespace": "5"}, "namespace of the context 'x' is no text", id="a number"),
+        pytest.param({"proxy": "bogus-s3cret"}, "the proxy before", id="a proxy that is none"),
+    ],
+)
+async def test_what_nobody_can_use_is_one_line_without_passwords(
+    written: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    proxy = f", proxy-url: {written['proxy']}" if "proxy" in written else ""
+    server, namespace = written.get("server", "https://x"), written.get("namespace", "web")
+    (tmp_path / "k").write_text(
+        f"clusters: [{{name: c, cluster: {{server: {server}{proxy}}}}}]\n"
+        "users: [{name: u, user: {token: t}}]\n"
+        f"contexts: [{{name: x, context: {{cluster: c, user: u, namespace: {namespace}}}}}]\n"
+        f"x: {written.get('x', '')}\n"
+    )
+    error = await refusal(tmp_path / "k")
+    assert message in str(error)
+    assert "s3cret" not in f"{error}{error!r}{error.hint}{error.__cause__!r}"
+
+
 async def test_a_kubeconfig_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
     file = contexts(tmp_path / "k", "a")
     file.chmod(0o666)

@@ -129,7 +129,14 @@ class Connection:
         if held.pair is not None:
             files = (MemoryFile(held.pair.certificate), MemoryFile(held.pair.key))
             configuration.cert_file, configuration.key_file = (str(file.path) for file in files)
-        return _Pool(held.pair, RESTClientObject(configuration).pool_manager, files)
+        try:
+            manager = RESTClientObject(configuration).pool_manager
+        except (ImportError, ValueError):
+            raise misconfigured(
+                "the proxy before the cluster can't be used",
+                "`proxy-url` of the kubeconfig, or else HTTPS_PROXY, is http://HOST:PORT",
+            ) from None  # the error may hold the proxy's password
+        return _Pool(held.pair, manager, files)
 
     def _check_end(self, held: Held) -> None:
         ends = not_after(held.pair.certificate) if held.pair else None

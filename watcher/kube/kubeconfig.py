@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from watcher.errors import ClusterError, ClusterFault
 
@@ -67,9 +68,12 @@ def read_access(files: Sequence[Path], context: str | None) -> Access:
     cluster = _part(documents, "cluster", chosen.get("cluster"), name)
     user = _part(documents, "user", chosen.get("user"), name)
     _check_cluster(cluster.entry, chosen["cluster"])
+    namespace = chosen.get("namespace")
+    if namespace is not None and not isinstance(namespace, str):
+        raise misconfigured(f"the namespace of the context {name!r} is no text", "put it in quotes")
     return Access(
         context=name,
-        namespace=chosen.get("namespace") or None,
+        namespace=namespace or None,
         cluster=_absolute(cluster, ("certificate-authority",)),
         user_name=chosen["user"],
         user=_absolute(user, ("client-certificate", "client-key", "tokenFile")),
@@ -103,7 +107,7 @@ def _document(file: Path) -> Mapping[str, Any] | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise misconfigured(f"the kubeconfig {file} can't be read: {_words(error)}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise misconfigured(f"the kubeconfig {file} is no YAML{_place(error)}") from None
     if not isinstance(value, dict):
         raise misconfigured(f"the kubeconfig {file} is empty")
@@ -169,8 +173,21 @@ def _part(
 
 def _check_cluster(entry: Entry, name: str) -> None:
     server = entry.get("server")
-    if not isinstance(server, str) or not server.startswith(("https://", "http://")):
-        raise misconfigured(f"the cluster {name!r} of the kubeconfig has no server address")
+    if not isinstance(server, str) or not _is_address(server):
+        raise misconfigured(
+            f"the cluster {name!r} of the kubeconfig has no server address",
+            "write it as https://HOST:PORT; a user's credential belongs under `users`",
+        )
+
+
+def _is_address(server: str) -> bool:
+    try:
+        parts = urlsplit(server)
+        wanted = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    other = "@" in parts.netloc or parts.query or parts.fragment
+    return bool(parts.scheme in ("http", "https") and wanted and not other)
 
 
 def _absolute(named: _Named, keys: Sequence[str]) -> Entry:
