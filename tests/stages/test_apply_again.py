@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.kube.proxy import Answer, FaultProxy
 from tests.stages.deploying import BROKEN, DIGEST, IMAGE, Deploying, apply, config_map, workload
-from watcher.core.pipeline import ExecutionStatus
+from watcher.core.pipeline import ExecutionStatus, Json
 
 SUCCEEDED, FAILED = ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED
 
@@ -83,3 +85,35 @@ async def test_a_run_for_a_deleted_tag_rejects_no_image(deploying: Deploying) ->
     deploying.configure(apply("web.yaml", bind="off"))
     again = await deploying.deploy("1", digest=DIGEST)
     assert again.status is SUCCEEDED, again.reason
+
+
+MOVED_TO = "sha256:" + "e" * 64
+
+
+async def test_a_tag_that_moved_deploys_nothing_where_only_the_tag_is_named(
+    deploying: Deploying,
+) -> None:
+    deploying.manifest("web.yaml", workload())
+    deploying.configure(apply("web.yaml"))
+    await deploying.deploy("latest", digest=DIGEST)
+    run = await deploying.deploy("latest", digest=MOVED_TO, change="moved")
+    assert run.status is FAILED
+    assert "the tag latest has moved, but its manifest stays as it is" in str(run.reason)
+    assert "`pin: digest`" in str(run.reason)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        pytest.param([apply("web.yaml", pin="digest")], id="by digest"),
+        pytest.param([apply("web.yaml"), {"restart": {"workload": "deployment/web"}}], id="anew"),
+    ],
+)
+async def test_a_tag_that_moved_is_deployed(deploying: Deploying, stages: list[Json]) -> None:
+    deploying.manifest("web.yaml", workload())
+    deploying.configure(*stages)
+    await deploying.deploy("latest", digest=DIGEST)
+    before = deploying.get("Deployment", "web")["metadata"]["generation"]
+    run = await deploying.deploy("latest", digest=MOVED_TO, change="moved")
+    assert run.status is SUCCEEDED, run.reason
+    assert deploying.get("Deployment", "web")["metadata"]["generation"] > before

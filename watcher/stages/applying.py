@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from watcher.core.change import ChangeKind
 from watcher.core.deployment import Bundle
 from watcher.core.pipeline import Done, Json, Retry, StageOutcome, Superseded
-from watcher.errors import ClusterError
+from watcher.errors import ClusterError, StageError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, event_time, is_dry_run, wait_of
 from watcher.stages.image_binding import BoundDocuments, bind_image
@@ -34,6 +35,7 @@ class Applying:
     bound: BoundDocuments
     options: ApplyOptions
     wait: timedelta | None
+    pins_digest: bool
     undo: UndoData
     context: StageContext
     sent_before: int
@@ -45,6 +47,7 @@ class Applying:
             bound=bound,
             options=_apply_options(place, bound, options, context),
             wait=wait_of(options),
+            pins_digest=options["pin"] == "digest",
             undo=UndoData.of(place.client, bound.digest, context),
             context=context,
             sent_before=place.client.sent,
@@ -69,6 +72,7 @@ class Applying:
         plan = await self.plan()
         for warning in plan.warnings:
             self.context.log.line(f"warning: {warning}")
+        self._check_moved(plan)
         if self.options.dry_run:
             return await self._shown(plan)
         await self.undo.keep(plan)
@@ -80,6 +84,31 @@ class Applying:
         await self.context.deployments.propose(self._bundle(plan))
         await self.undo.settle()
         return Done(self._outputs(results))
+
+    def _check_moved(self, plan: Plan) -> None:
+        """A tag that moved leaves a manifest that names it as it is, and pods with their old image.
+        Raises StageError, unless a later stage restarts them."""
+        from watcher.kube.plan import Action
+        from watcher.kube.reading import text
+        from watcher.kube.rollout import is_followed
+
+        run, digest = self.context.execution, self.bound.digest
+        later = run.pipeline.stages[self.context.index + 1 :]
+        restarts = any(stage.type == "restart" for stage in later)
+        if run.change != ChangeKind.MOVED or digest is None or self.pins_digest or restarts:
+            return
+        stale = [
+            str(item.key)
+            for item in plan.items
+            if item.notes and item.action is Action.UNCHANGED and is_followed(item.desired)
+            if text(item.live, "metadata", "annotations", "registry-watcher/digest") != digest
+        ]
+        if stale:
+            raise StageError(
+                f"the tag {run.tag} has moved, but its manifest stays as it is, and so would the "
+                f"pods of {', '.join(stale)}",
+                hint="write `pin: digest`, or let a stage `restart` follow",
+            )
 
     async def _shown(self, plan: Plan) -> StageOutcome:
         for result in plan.results:
