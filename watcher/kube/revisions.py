@@ -15,7 +15,7 @@ from watcher.kube import reading
 from watcher.kube.client import ClusterClient
 from watcher.kube.objects import Object, ObjectKey
 from watcher.kube.owned_pods import REVISION, selector_text
-from watcher.kube.workloads import API_VERSION
+from watcher.kube.workloads import API_VERSION, is_same_template
 
 _HASH = "pod-template-hash"
 
@@ -46,12 +46,15 @@ async def revisions(client: ClusterClient, item: Object) -> list[Revision]:
 
 
 def target(found: Sequence[Revision], wanted: int | None, about: str) -> Revision:
-    """The revision with that number, without one that before the present. Raises StageError."""
+    """The revision with that number, without one the last before the present that runs something
+    else: a mere restart makes a revision too. Raises StageError."""
     numbers = ", ".join(str(each.number) for each in found) or "none"
     if wanted is None:
-        if len(found) > 1:
-            return found[1]
-        raise StageError(f"{about}: there is no earlier revision", hint="it has never changed")
+        for each in found[1:]:
+            if not is_same_template(each.template, found[0].template):
+                return each
+        hint = "it has never changed" if len(found) < 2 else f"all run the same: {numbers}"
+        raise StageError(f"{about}: there is no earlier revision", hint=hint)
     for each in found:
         if each.number == wanted:
             return each

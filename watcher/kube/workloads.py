@@ -86,6 +86,11 @@ def has_template(item: Object, template: Mapping[str, Any]) -> bool:
     return template_mark(item) == _mark(template)
 
 
+def is_same_template(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether both run the same, whatever restarted it."""
+    return _mark(first) == _mark(second)
+
+
 def container_image(item: Object, container: str) -> str:
     """The image of a container or init container. Raises StageError where there is none."""
     images = reading.images(reading.section(item, "spec", "template", "spec"))

@@ -45,7 +45,7 @@ class RollbackStage:
                 Integer(minimum=1),
                 doc="The revision, as `kubectl rollout history` numbers them.",
                 example=3,
-                default_doc="the one before the present",
+                default_doc="the last before the present that runs something else",
             ),
             **PLACE_FIELDS,
             "wait": WAIT_FIELD,
@@ -62,8 +62,8 @@ class RollbackStage:
         workload = Workload.parse(str(await context.rendered(options["workload"])))
         try:
             target = await _target(place, workload, options, context)
-            patch = _patch_to(target, context)
             dry_run = is_dry_run(options, context)
+            patch = _patch_to(target, context, dry_run=dry_run)
             resource, item = await patched(place, workload, patch, context, dry_run=dry_run)
         except Newer as newer:
             return Superseded(newer.message)
@@ -97,7 +97,9 @@ async def _target(
     return chosen
 
 
-def _patch_to(target: Revision, context: StageContext) -> Callable[[Object], Awaitable[Json]]:
+def _patch_to(
+    target: Revision, context: StageContext, *, dry_run: bool
+) -> Callable[[Object], Awaitable[Json]]:
     """Makes the patch to that revision; nothing where the workload is there already."""
     from watcher.kube.objects import ObjectKey
     from watcher.kube.plan import NOTE_KEYS
@@ -115,7 +117,7 @@ def _patch_to(target: Revision, context: StageContext) -> Callable[[Object], Awa
         if has_template(live, target.template):
             context.log.line(f"{where} already")
             return None
-        context.log.line(f"{where} put back")
+        context.log.line(f"{where} {'would be ' if dry_run else ''}put back")
         return template_patch(live, target.template, notes)
 
     return patch
