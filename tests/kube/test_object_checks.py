@@ -195,7 +195,7 @@ def test_what_only_a_server_writes_is_left_out_with_a_word() -> None:
     assert read.objects[0]["metadata"] == {"name": "web", "labels": {"a": "b"}}
     assert "status" not in read.objects[0]
     assert read.warnings[0] == (
-        "web.yaml, document 1: configmap/web: metadata.uid is the server's and was left out"
+        "web.yaml, document 1: configmap/web: metadata.uid is not for manifests and was left out"
     )
     assert [line.split(" is ")[0].rsplit(" ")[-1] for line in read.warnings] == [
         "metadata.uid",
@@ -205,6 +205,17 @@ def test_what_only_a_server_writes_is_left_out_with_a_word() -> None:
         "metadata.selfLink",
         "status",
     ]
+
+
+def test_what_kubectl_keeps_of_its_own_manifest_is_left_out_for_it_may_hold_secrets() -> None:
+    noted = (
+        "{name: web, annotations: {a: b, kubectl.kubernetes.io/last-applied-configuration: "
+        """'{"stringData":{"password":"hunter2"}}'}}"""
+    )
+    read = read_documents([("web.yaml", SECRET.replace("{name: web}", noted))])
+    assert read.objects[0]["metadata"] == {"name": "web", "annotations": {"a": "b"}}
+    assert "hunter2" not in str(read)
+    assert "last-applied-configuration" in read.warnings[0]
 
 
 def test_what_kubectl_leaves_empty_is_dropped_in_silence() -> None:

@@ -146,7 +146,9 @@ class _Bundle:
             ]
             return
         made, left_out = cleaned(item)
-        self.warnings += [f"{about}: {path} is the server's and was left out" for path in left_out]
+        self.warnings += [
+            f"{about}: {path} is not for manifests and was left out" for path in left_out
+        ]
         self.documents.append(Document(object=made, source=source, number=number, part=part))
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from watcher.kube.objects import LAST_APPLIED as LAST_APPLIED
 from watcher.kube.objects import Object
 from watcher.kube.owned_fields import applied_by_us
 from watcher.kube.plan import NOTE_KEYS
 from watcher.kube.reading import section, text, uid
-
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _SERVERS_METADATA = (
     "managedFields",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.errors import ClusterError
-from watcher.kube.objects import Object, check_name, check_namespace
+from watcher.kube.objects import LAST_APPLIED, Object, check_name, check_namespace
 from watcher.render.paths import Pattern, child
 from watcher.render.pod_templates import (
     CONTAINER_LISTS,
@@ -78,7 +78,8 @@ def faults_of(item: Object) -> list[Fault]:
 def cleaned(item: Object) -> tuple[Object, list[str]]:
     """The object as it is applied, and the paths of what was left out of it.
 
-    What only a server writes is left out; it is named when it held anything. A Secret's
+    What only a server writes is left out; it is named when it held anything. So is kubectl's copy
+    of its own last manifest, which in a Secret holds its values in an annotation. A Secret's
     `stringData` becomes `data`: as such, a key that is removed later goes away in the cluster too.
     """
     metadata: Mapping[str, Json] = item["metadata"]
@@ -86,7 +87,11 @@ def cleaned(item: Object) -> tuple[Object, list[str]]:
     if item.get("status"):
         left_out.append("status")
     made = {key: value for key, value in item.items() if key != "status"}
-    made["metadata"] = {key: value for key, value in metadata.items() if key not in _SERVER_FIELDS}
+    kept = {key: value for key, value in metadata.items() if key not in _SERVER_FIELDS}
+    if LAST_APPLIED in (annotations := metadata.get("annotations") or {}):
+        left_out.append(child("metadata.annotations", LAST_APPLIED))
+        kept["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
+    made["metadata"] = kept
     if group_and_kind(item) == ("", "Secret") and "stringData" in made:
         encoded = _encoded(made.pop("stringData") or {})
         if encoded:

@@ -18,6 +18,9 @@ Object = dict[str, Any]
 FIELD_MANAGER = "registry-watcher"
 """For ever: under another name every field of the old one would stay behind."""
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""The annotation in which kubectl's client-side apply keeps the whole manifest, Secrets too."""
+
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[^/%?#\s\x00-\x1f\x7f]{1,253}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
