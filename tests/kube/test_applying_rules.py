@@ -85,7 +85,17 @@ def test_the_time_of_an_event_is_written_in_utc_with_microseconds(
     assert event_of(annotated(**{EVENT_NOTE: text})) == time
 
 
-@pytest.mark.parametrize("written", ["", "yesterday", "2026-11-21T12:00:00", "2026-11-21"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "yesterday",
+        "2026-11-21T12:00:00",
+        "2026-11-21",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+    ],
+)
 def test_an_event_that_nobody_can_read_fences_nothing(written: str) -> None:
     item = annotated(**{EVENT_NOTE: written})
     assert event_of(item) is None

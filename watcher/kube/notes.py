@@ -28,9 +28,9 @@ def event_of(item: Object) -> datetime | None:
     written = text(item, "metadata", "annotations", EVENT_NOTE)
     try:
         time = datetime.fromisoformat(written)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return time if time.tzinfo is not None else None
 
 
 def check_fence(item: PlannedObject, live: Object, event_time: datetime | None) -> None:
