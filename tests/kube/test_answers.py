@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -415,3 +416,11 @@ def test_every_answer_is_some_fault_in_few_words(
     assert isinstance(error.fault, ClusterFault)
     assert len(str(error)) < 3000
     assert re.search(r"[\x00-\x1f]", str(error)) is None
+
+
+def test_causes_without_end_take_a_moment() -> None:
+    causes = [cause(f".spec.x{number}", 'conflict with "a": v') for number in range(100_000)]
+    answer = status_of(422, "Invalid", "x is invalid", causes)
+    began = time.perf_counter()
+    assert "and 995 more" in str(refused(answer))
+    assert time.perf_counter() - began < 3.0

@@ -16,6 +16,7 @@ from typing import Any
 
 from watcher.errors import ClusterError, ClusterFault, FieldConflict
 from watcher.kube.answers import Answer, not_kubernetes
+from watcher.kube.reading import listed
 from watcher.kube.redaction import redacted
 
 TEMPORARY = frozenset(
@@ -31,6 +32,7 @@ TEMPORARY = frozenset(
 """What may pass when the stage is tried again."""
 
 _CAUSES_SHOWN = 5
+_MOST_CAUSES = 1000
 _READS = frozenset({"GET", "HEAD", "DELETE"})
 _TROUBLE = re.compile(
     r"etcdserver:|context deadline exceeded|failed calling webhook|connection refused"
@@ -100,14 +102,13 @@ def _status(answer: Answer) -> _Status | None:
         return None
     details = body.get("details")
     details = details if isinstance(details, dict) else {}
-    causes = details.get("causes")
     return _Status(
         code=answer.status,
         reason=_text(body.get("reason")),
         message=_text(body.get("message")),
         kind=_text(details.get("kind")),
         group=_text(details.get("group")),
-        causes=tuple(c for c in causes if isinstance(c, dict)) if isinstance(causes, list) else (),
+        causes=tuple(listed(details, "causes")[:_MOST_CAUSES]),
     )
 
 
