@@ -7,7 +7,7 @@ without the values of Secrets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from watcher.cli import output
@@ -29,7 +29,7 @@ class Shown:
 
     source: str
     name: str
-    text: str
+    text: str = field(repr=False)
 
 
 Stages = Sequence[tuple["StageSpec", Sequence[Shown]]]

@@ -25,7 +25,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     warnings: tuple[str, ...] = ()
 
     @property

@@ -27,7 +27,7 @@ _TEMPLATE_SUFFIX = ".j2"
 class Document:
     """One object and where it came from. `part` is its place inside a List (`items[2]`)."""
 
-    object: Object
+    object: Object = field(repr=False)
     source: str
     number: int
     part: str = ""

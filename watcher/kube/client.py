@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ PAGE = 500
 class Applied:
     """What an apply gave: the object as it is now, whether it is new, and the server's warnings."""
 
-    object: Object
+    object: Object = field(repr=False)
     created: bool
     warnings: tuple[str, ...] = ()
 

@@ -51,7 +51,7 @@ class ExecPlugin:
     """A plug-in as configured. `environment` is what it inherits."""
 
     name: str
-    command: tuple[str, ...]
+    command: tuple[str, ...] = field(repr=False)
     api_version: str
     environment: Mapping[str, str] = field(repr=False)
     install_hint: str | None = None

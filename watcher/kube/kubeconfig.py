@@ -7,7 +7,7 @@ one, believes the last file's `current-context`, and runs exec plug-ins without 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ class Access:
     namespace: str | None
     cluster: Entry
     user_name: str
-    user: Entry
+    user: Entry = field(repr=False)
     user_directory: Path
 
     @property
@@ -36,7 +36,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    entry: Entry
+    entry: Entry = field(repr=False)
     directory: Path
 
 

@@ -35,7 +35,7 @@ class ReadDocument:
 
     number: int
     line: int
-    data: Json
+    data: Json = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

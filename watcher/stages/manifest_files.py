@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import has_magic, iglob
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ class Rendered:
 
     source: Path
     name: str
-    text: str
+    text: str = field(repr=False)
 
 
 async def documents_of(manifests: Json, context: StageContext) -> Documents:

@@ -1,0 +1,54 @@
+"""Nothing that holds a secret shows it when it is shown itself, as in a traceback's message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from watcher.kube.answers import Answer
+from watcher.kube.bundle import read_documents
+from watcher.kube.client import Applied
+from watcher.kube.connection import Surroundings
+from watcher.kube.exec_plugin import exec_plugin
+from watcher.kube.kubeconfig import Access
+from watcher.kube.yaml_documents import read_yaml
+
+SECRET = "hunter2-hunter2"
+MANIFEST = (
+    f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{password: {SECRET}}}\n"
+)
+ACCESS = Access(
+    context="x",
+    namespace=None,
+    cluster={"server": "https://x"},
+    user_name="u",
+    user={
+        "token": SECRET,
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "login",
+            "args": ["--password", SECRET],
+            "env": [{"name": "PASSWORD", "value": SECRET}],
+        },
+    },
+    user_directory=Path("/"),
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(Answer(status=200, body=SECRET.encode()), id="an answer"),
+        pytest.param(Applied(object={"data": SECRET}, created=True), id="what was applied"),
+        pytest.param(read_yaml(MANIFEST), id="a document"),
+        pytest.param(read_documents([("a.yaml", MANIFEST)]), id="an object of a manifest"),
+        pytest.param(ACCESS, id="a kubeconfig's user"),
+        pytest.param(exec_plugin(ACCESS, {"TOKEN": SECRET}), id="a plug-in"),
+        pytest.param(
+            Surroundings(environment={"TOKEN": SECRET}, home=Path("/")), id="the environment"
+        ),
+    ],
+)
+def test_a_representation_shows_no_secret(value: object) -> None:
+    assert SECRET not in repr(value)
