@@ -19,7 +19,7 @@ from tests.stages.deploying import (
     secret,
     workload,
 )
-from watcher.core.pipeline import ExecutionStatus
+from watcher.core.pipeline import ExecutionStatus, Json
 from watcher.daemon.facts import contexts
 from watcher.errors import StageError
 from watcher.stages.apply import ApplyStage
@@ -259,3 +259,57 @@ async def test_what_was_pruned_comes_back(deploying: Deploying) -> None:
     assert "configmap/other" in run.stages[0].log
     assert "rolled back: apply" in str(run.reason)
     assert deploying.get("ConfigMap", "other")["data"] == {"b": "2"}
+
+
+async def test_custom_resources_come_back_though_their_definition_changed_with_them(
+    deploying: Deploying,
+) -> None:
+    """They can't be looked at before the definition is there, and yet they are not new."""
+    group = f"{deploying.namespace}.example.com"
+    place = deploying.settings(
+        allowed_cluster_kinds=["CustomResourceDefinition.apiextensions.k8s.io"]
+    )
+    stage = apply("web.yaml", bind="off")
+    deploying.manifest("web.yaml", *_crontab(group, "* * * * *", description="old"))
+    deploying.configure(stage, clusters=[place])
+    first = await deploying.deploy("1")
+    assert first.status is SUCCEEDED, first.reason
+    deploying.manifest("web.yaml", *_crontab(group, "0 0 * * *", description="new"))
+    deploying.configure(stage, BROKEN, clusters=[place])
+    run = await deploying.deploy("2")
+    assert str(run.reason).endswith("rolled back: apply"), run.reason
+    path = f"/apis/{group}/v1/namespaces/{deploying.namespace}/crontabs/backup"
+    assert deploying.cluster.get(path)["spec"] == {"cron": "* * * * *"}
+    assert "a CustomResourceDefinition is never rolled back" in run.stages[0].log
+
+
+def _crontab(group: str, cron: str, *, description: str) -> list[dict[str, Json]]:
+    spec = {"type": "object", "properties": {"cron": {"type": "string"}}}
+    schema = {"type": "object", "description": description, "properties": {"spec": spec}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "crontabs", "singular": "crontab", "kind": "CronTab"}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"crontabs.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+    resource = {
+        "apiVersion": f"{group}/v1",
+        "kind": "CronTab",
+        "metadata": {"name": "backup"},
+        "spec": {"cron": cron},
+    }
+    return [definition, resource]
+
+
+async def test_a_run_that_was_rolled_back_can_be_retried_by_a_person(deploying: Deploying) -> None:
+    deploying.manifest("web.yaml", workload())
+    deploying.configure(apply("web.yaml", on_failure="rollback", wait="2s"))
+    await deploying.deploy("1")
+    bad = await deploying.deploy("2-bad", digest=DIGEST)
+    again = await deploying.retry(bad.id)
+    assert again.status is FAILED
+    assert "not found" in str(again.reason)
+    assert str(again.reason).endswith("rolled back: apply")
+    assert deploying.image("Deployment") == f"{IMAGE}:1"

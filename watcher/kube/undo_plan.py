@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from watcher.kube.comparing import LAST_APPLIED, content
-from watcher.kube.objects import FIELD_MANAGER, Object, ObjectKey
+from watcher.kube.comparing import content
+from watcher.kube.objects import FIELD_MANAGER, LAST_APPLIED, Object, ObjectKey
 from watcher.kube.ordering import NEVER_PRUNED
 from watcher.kube.owned_fields import applied_by_us, owned_by, part, united
 from watcher.kube.reading import listed, text, uid
@@ -22,6 +22,10 @@ from watcher.kube.workloads import template_mark
 _SECRET = ("", "Secret")
 NEVER_UNDONE = NEVER_PRUNED | {("batch", "Job")}
 """Taking these back would lose data, or do work again."""
+
+
+_ONE_REQUEST = timedelta(seconds=1)
+"""Servers write both times in the same request, each in whole seconds."""
 
 
 class How(StrEnum):
@@ -174,14 +178,21 @@ def without_values(item: Object) -> Object:
 
 
 def created_by_us(item: Object) -> bool:
-    """Whether our apply made the object, and nothing of ours changed it since."""
-    created = text(item, "metadata", "creationTimestamp")
-    return any(
-        text(entry, "manager") == FIELD_MANAGER
-        and text(entry, "operation") == "Apply"
-        and text(entry, "time") == created
+    """Whether our apply made the object, and no later one of ours changed it."""
+    created = _time(item, "metadata", "creationTimestamp")
+    applied = [
+        _time(entry, "time")
         for entry in listed(item, "metadata", "managedFields")
-    )
+        if (text(entry, "manager"), text(entry, "operation")) == (FIELD_MANAGER, "Apply")
+    ]
+    return any(abs(time - created) <= _ONE_REQUEST for time in applied if time and created)
+
+
+def _time(item: object, *path: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text(item, *path))
+    except ValueError:
+        return None
 
 
 def _before(how: How, live: Object, result: Object | None, taken_over: Collection[str]) -> Object:

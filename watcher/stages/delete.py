@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from watcher.config import durations
 from watcher.config.fields import Field, Kind, ListOf, PathValue, Section, Text
 from watcher.config.nodes import Node
 from watcher.config.reading import INVALID, Invalid, Reading
@@ -89,8 +90,8 @@ class DeleteStage:
             await _delete(place, resource, live, context, dry_run=dry_run)
         wait = None if dry_run else wait_of(options)
         left = await _left(place, found, wait, context) if wait is not None else []
-        if left:
-            return Failed(f"still there after {options['wait']}: {'; '.join(left)}")
+        if left and wait is not None:
+            return Failed(f"still there after {durations.text_of(wait)}: {'; '.join(left)}")
         return Done({"deleted": [_name(live) for _, live in found]})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from watcher.core.pipeline import Execution, Failed, Retry, StageOutcome, StageStatus, Superseded
+from watcher.core.pipeline import Failed, Retry, StageOutcome, Superseded
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place
 
@@ -85,12 +85,6 @@ async def freed(place: Place, targets: Sequence[Followed], context: StageContext
             tell=context.log.line,
             sleep=context.sleep,
         )
-
-
-def failure_of(execution: Execution) -> str:
-    """Why the run is rolled back, for people."""
-    failed = next((s for s in execution.stages if s.status is StageStatus.FAILED), None)
-    return f"stage {failed.name}: {failed.error}" if failed is not None else "the run failed"
 
 
 def _told(reasons: Sequence[str]) -> str:

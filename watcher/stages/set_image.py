@@ -24,8 +24,8 @@ from watcher.stages.cluster_options import (
     wait_of,
 )
 from watcher.stages.live_workloads import check_event, notes_of, patched
-from watcher.stages.rejections import check_rejected
-from watcher.stages.rollouts import failure_of, outcome_of, rollout_of, settled
+from watcher.stages.rejections import check_rejected, reject
+from watcher.stages.rollouts import outcome_of, rollout_of, settled
 
 if TYPE_CHECKING:
     from watcher.kube.objects import Object, Resource
@@ -161,8 +161,7 @@ class _Setting:
             nonlocal left
             current = container_image(live, self.container)
             if current != kept["before"]:
-                reason = failure_of(self.context.execution)
-                await self.context.deployments.reject(kept["digest"], reason)
+                await reject(self.context, kept["digest"])
             left = uid(live) != kept["uid"] or current not in (kept["after"], kept["before"])
             if left:
                 log.line(f"{ObjectKey.of(live)} left alone: somebody has changed it since")

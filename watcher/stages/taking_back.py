@@ -14,7 +14,8 @@ from watcher.core.pipeline import Done, Failed, Json, Retry, StageOutcome, Super
 from watcher.errors import ClusterError, ClusterFault, StageError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, rollback_wait_of
-from watcher.stages.rollouts import failure_of, outcome_of, rollout_of, settled
+from watcher.stages.rejections import reject
+from watcher.stages.rollouts import outcome_of, rollout_of, settled
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -59,7 +60,7 @@ class TakingBack:
         if self.plan.unknown and (outcome := await self._verdict()) is not None:
             return outcome
         context = self.context
-        await context.deployments.reject(self.plan.digest, failure_of(context.execution))
+        await reject(context, self.plan.digest)
         done = await self._put_back()
         if done.error is not None and done.error.temporary:
             done.check()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from watcher.core.pipeline import OnFailure
-from watcher.errors import ClusterError
+from watcher.errors import ClusterError, ClusterFault
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import event_time
 
@@ -118,16 +118,28 @@ class UndoData:
         for item in items:
             if not item.action.writes and not item.deferred:
                 continue
+            live = await self._live(item) if item.deferred else item.live
             how = How.REPLACED if item.action is Action.REPLACED else How.CHANGED
             taken = MIGRATED if item.migrate else frozenset[str]()
             change = change_of(
-                how if item.live is not None else How.CREATED,
+                how if live is not None else How.CREATED,
                 item.desired,
-                live=item.live,
+                live=live,
                 result=item.result,
                 taken_over=taken,
             )
-            yield await self._with_copy(change, item.live, item.result, taken)
+            yield await self._with_copy(change, live, item.result, taken)
+
+    async def _live(self, item: PlannedObject) -> Object | None:
+        """What is there of an object that the plan could not look at: where a bundle only changes
+        its CustomResourceDefinition, its custom resources may well exist."""
+        try:
+            key = item.key
+            return await self.copies.client.get(item.resource, key.namespace, key.name)
+        except ClusterError as error:
+            if error.fault is not ClusterFault.KIND_UNKNOWN or error.temporary:
+                raise
+            return None
 
     async def _with_copy(
         self, change: Change, live: Object | None, result: Object | None, taken: frozenset[str]
