@@ -35,7 +35,6 @@ _LOSSES = {
     "explain": "when a rollout fails, the reason may stay unknown",
     "tidy": "copies of Secrets that killed runs leave behind stay there",
 }
-_UNREACHED = "is the server in its kubeconfig the right one, and can it be reached from here?"
 
 Job = tuple["Pipeline", "StageSpec"]
 
@@ -68,7 +67,7 @@ async def _check_cluster(known: str | None, check: _Check, jobs: Iterable[Job]) 
             await check.look_at(pipeline, stage)
         await check.ask(client)
     except ClusterError as error:
-        check.found(Severity.ERROR, f"it can't be used: {error}", error.hint or _UNREACHED)
+        check.found(Severity.ERROR, f"it can't be used: {error}", error.hint)
     return check.findings
 
 

@@ -6,6 +6,7 @@ the pool does by default multiplies time-outs and follows where a credential mus
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ BODY_LIMIT = 64 << 20
 """Bytes of an answer; more than 40 pages of the largest objects."""
 
 _CHUNK = 1 << 16
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
+_UNREACHED = "is the server in the kubeconfig the right one, and can it be reached from here?"
 
 
 class Unsent(ClusterError):
@@ -116,7 +119,7 @@ def translated(error: Exception, server: str, about: str) -> ClusterError:
         case exceptions.NameResolutionError():
             return _unavailable(f"the host name of {host} can't be resolved", about, sent=False)
         case exceptions.NewConnectionError():
-            why = redacted(str(error).rpartition(": ")[2], limit=80)
+            why = redacted(_ERRNO.sub("", str(error).rpartition(": ")[2]), limit=80)
             return _unavailable(f"no connection to {host}: {why}", about, sent=False)
         case exceptions.ConnectTimeoutError():
             return _unavailable(f"no connection to {host} in time", about, sent=False)
@@ -138,7 +141,8 @@ def translated(error: Exception, server: str, about: str) -> ClusterError:
 
 def _unavailable(message: str, about: str, *, sent: bool = True) -> ClusterError:
     kind = ClusterError if sent else Unsent
-    return kind(message, fault=ClusterFault.UNAVAILABLE, about=about, temporary=True)
+    hint = None if sent else _UNREACHED
+    return kind(message, fault=ClusterFault.UNAVAILABLE, about=about, temporary=True, hint=hint)
 
 
 def _tls(error: Exception, host: str, about: str) -> ClusterError:

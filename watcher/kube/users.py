@@ -74,7 +74,10 @@ def _read(load: Callable[[], Access], server: str) -> Held:
         )
     held = Held(headers=_headers(access), pair=_pair(access.user))
     if not held.headers and held.pair is None:
-        raise misconfigured(f"{_shown(access)} holds no credential")
+        raise misconfigured(
+            f"{_shown(access)} holds no credential",
+            "it needs a token, a certificate with its key, or an exec plug-in",
+        )
     return held
 
 
