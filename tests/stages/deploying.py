@@ -75,16 +75,15 @@ class Deploying:
         *stages: Mapping[str, Json],
         clusters: Json = None,
         account: Json = ACCOUNT,
+        name: str = "deploy",
         **pipeline: Json,
     ) -> None:
-        """From now on the pipeline `deploy` has these stages."""
+        """From now on the pipeline `deploy`, or that of another name, has these stages."""
         tree = {
             "accounts": [{**account, "repositories": [IMAGE]}],
             "clusters": clusters or [self.settings()],
-            "triggers": [
-                {"name": "web", "account": "hub", "repository": IMAGE, "pipeline": "deploy"}
-            ],
-            "pipelines": [{"name": "deploy", "stages": list(stages), **pipeline}],
+            "triggers": [{"name": "web", "account": "hub", "repository": IMAGE, "pipeline": name}],
+            "pipelines": [{"name": name, "stages": list(stages), **pipeline}],
         }
         file = self.directory / "config.yaml"
         file.write_text(json.dumps(tree))

@@ -32,6 +32,44 @@ async def test_a_retried_run_is_not_rolled_back_to_what_it_applied_itself(
     assert last is None or last.execution != run.id
 
 
+async def test_what_another_pipeline_deployed_meanwhile_comes_back(deploying: Deploying) -> None:
+    deploying.manifest("web.yaml", workload())
+    deploying.configure(apply("web.yaml"))
+    await deploying.deploy("1")
+    deploying.configure(apply("web.yaml"), name="other")
+    other = await deploying.deploy("2")
+    assert other.status is SUCCEEDED, other.reason
+    deploying.configure(apply("web.yaml"), BROKEN)
+    run = await deploying.deploy("3")
+    assert str(run.reason).endswith("rolled back: apply")
+    assert deploying.image("Deployment") == f"{IMAGE}:2"
+
+
+async def test_what_another_pipeline_broke_does_not_come_back(deploying: Deploying) -> None:
+    deploying.manifest("web.yaml", workload())
+    deploying.configure(apply("web.yaml"))
+    await deploying.deploy("1")
+    deploying.configure(apply("web.yaml", wait="2s"), name="other")
+    assert (await deploying.deploy("2-bad")).status is FAILED
+    deploying.configure(apply("web.yaml"), BROKEN)
+    run = await deploying.deploy("3")
+    assert str(run.reason).endswith("rolled back: apply")
+    assert deploying.image("Deployment") == f"{IMAGE}:1"
+
+
+async def test_what_a_later_stage_made_of_it_comes_back(deploying: Deploying) -> None:
+    image = f"{IMAGE}:${{trigger.tag}}-set"
+    set_image = {"set_image": {"workload": "deployment/web", "container": "web", "image": image}}
+    deploying.manifest("web.yaml", workload())
+    deploying.configure(apply("web.yaml"), set_image)
+    first = await deploying.deploy("1")
+    assert first.status is SUCCEEDED, first.reason
+    deploying.configure(apply("web.yaml"), set_image, BROKEN)
+    run = await deploying.deploy("2")
+    assert str(run.reason).endswith("rolled back: apply, set_image")
+    assert deploying.image("Deployment") == f"{IMAGE}:1-set"
+
+
 async def test_an_unchanged_workload_that_does_not_run_the_image_is_no_success(
     deploying: Deploying,
 ) -> None:

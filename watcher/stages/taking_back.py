@@ -6,11 +6,19 @@ the image, the wait for the rollout of what was put back. For the stage `apply`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from watcher.core.deployment import Bundle
-from watcher.core.pipeline import Done, Failed, Json, Retry, StageOutcome, Superseded
+from watcher.core.pipeline import (
+    Done,
+    ExecutionStatus,
+    Failed,
+    Json,
+    Retry,
+    StageOutcome,
+    Superseded,
+)
 from watcher.errors import ClusterError, ClusterFault, StageError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, rollback_wait_of
@@ -20,11 +28,14 @@ from watcher.stages.rollouts import outcome_of, rollout_of, settled
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from watcher.core.deployment import Bundle
     from watcher.kube.follow import Followed
     from watcher.kube.objects import Object, ObjectKey
     from watcher.kube.secret_copies import SecretCopies
     from watcher.kube.undo import PutBack
     from watcher.kube.undo_plan import UndoPlan
+
+_EXECUTION_NOTE = "registry-watcher/execution"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +94,7 @@ class TakingBack:
         undoing = Undoing(
             client=self.place.client,
             plan=self.plan,
-            last_good=self._objects(await self.context.deployments.last_good()),
+            last_good=await self._last_good(),
             copies=self.copies,
             tell=self.context.log.line,
             sleep=self.context.sleep,
@@ -97,14 +108,39 @@ class TakingBack:
             await self.context.memory.keep_undo(replace(self.plan, changes=()).to_json())
             await self.copies.drop(copies)
 
-    def _objects(self, bundle: Bundle | None) -> dict[ObjectKey, Object]:
-        """Those of the last good run; none when it worked elsewhere."""
+    async def _last_good(self) -> dict[ObjectKey, Object]:
+        """The objects of the last good run; none when it worked elsewhere, or when what was there
+        before is good too, but of another pipeline or of another stage."""
         from watcher.kube.objects import ObjectKey
 
+        bundle = await self.context.deployments.last_good()
         here = (self.place.cluster.name, self.place.namespace)
         if bundle is None or (bundle.cluster, bundle.namespace) != here:
             return {}
-        return {ObjectKey.of(dict(item)): dict(item) for item in bundle.objects}
+        good = {ObjectKey.of(dict(item)): dict(item) for item in bundle.objects}
+        if bundle.event_time <= self.plan.event_time and await self._was_better(good, bundle):
+            return {}
+        return good
+
+    async def _was_better(self, good: Mapping[ObjectKey, Object], bundle: Bundle) -> bool:
+        """Whether all images from before are of runs that went well, or of this very run, and not
+        just what the last good run of this stage applied."""
+        from watcher.kube.reading import text
+        from watcher.kube.workloads import template_mark
+
+        before = {each.key: each.before for each in self.plan.changes if each.before is not None}
+        names = [text(each, "metadata", "annotations", _EXECUTION_NOTE) for each in before.values()]
+        runs = set(filter(None, names))
+        as_applied = all(
+            template_mark(item) == template_mark(before[key])
+            for key, item in good.items()
+            if key in before
+        )
+        if runs <= {bundle.execution} and (as_applied or not runs):
+            return False
+        others = sorted(runs - {self.context.execution.id})
+        found = [await self.context.children.execution(each) for each in others]
+        return all(run is not None and run.status is ExecutionStatus.SUCCEEDED for run in found)
 
     async def _verdict(self) -> StageOutcome | None:
         """What became of the rollout, now that the cluster may answer again; None when it failed
