@@ -51,6 +51,7 @@ from tests.kube.faulty_api import (
 )
 from tests.registry.certificates import Authority
 from watcher.errors import ClusterError, ClusterFault
+from watcher.kube.client import MOST_PAGES
 from watcher.kube.transport import BODY_LIMIT
 
 F = ClusterFault
@@ -289,6 +290,14 @@ async def test_an_answer_without_end_is_cut_off(tmp_path: Path) -> None:
         result = await outcome(api, tmp_path, GET, Time())
     assert result.fault is F.NOT_KUBERNETES
     assert str(result).endswith("the answer is larger than 64 MiB")
+
+
+async def test_a_list_without_end_is_given_up(tmp_path: Path) -> None:
+    page = Reply(body={"kind": "ConfigMapList", "metadata": {"continue": "x"}, "items": []})
+    async with serving({"GET /api/v1/namespaces/shop/configmaps": page}) as api:
+        result = await outcome(api, tmp_path, lambda c: c.list(CONFIG_MAPS, "shop"), Time())
+        assert len(api.requests) == MOST_PAGES
+    assert result.fault is F.NOT_KUBERNETES
 
 
 async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:

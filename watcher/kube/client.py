@@ -29,6 +29,9 @@ from watcher.kube.requests import Request
 PAGE = 500
 """Objects of one page of a list."""
 
+MOST_PAGES = 1000
+"""Pages of one list; more than a cluster can hold."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
@@ -267,7 +270,7 @@ class ClusterClient:
     ) -> Sequence[Sequence[Object]]:
         pages: list[Sequence[Object]] = []
         following = dict(query)
-        while True:
+        while len(pages) < MOST_PAGES:
             request = requests.to_list(resource, namespace, following)
             answer = await self._send(request)
             items, onward = items_of(answer, about=request.about)
@@ -275,6 +278,7 @@ class ClusterClient:
             if not onward:
                 return pages
             following = {**query, "continue": onward}
+        raise not_kubernetes(answer, about=request.about)
 
     async def _send(self, request: Request, repeat: Repeat = Repeat.SAFE) -> Answer:
         """The answer. A kind that the server does not know any more is no longer believed."""
