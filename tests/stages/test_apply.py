@@ -233,6 +233,18 @@ async def test_an_expression_chooses_among_allowed_namespaces(deploying: Deployi
     assert "the namespace kube-system is not allowed" in str(bad.reason)
 
 
+async def test_an_expression_that_gives_nothing_does_not_mean_the_usual_namespace(
+    deploying: Deploying,
+) -> None:
+    deploying.manifest("web.yaml", config_map(tag="${trigger.tag}"))
+    place = deploying.settings(allowed_namespaces=[deploying.namespace])
+    deploying.configure(apply("web.yaml", namespace="${trigger.tag[:0]}"), clusters=[place])
+    run = await deploying.deploy("1")
+    assert run.status is FAILED
+    assert "names none: its value is empty" in str(run.reason)
+    assert not deploying.exists("ConfigMap", "settings")
+
+
 async def test_without_a_wait_the_rollout_is_not_followed(deploying: Deploying) -> None:
     deploying.manifest("web.yaml", workload())
     deploying.configure(apply("web.yaml", wait=False))

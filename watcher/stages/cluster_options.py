@@ -74,6 +74,8 @@ async def place_of(options: Json, context: StageContext) -> Place:
             hint=f"give the cluster {cluster.name!r} `allowed_namespaces`",
         )
     chosen = str(await context.rendered(written)) if written else ""
+    if written and not chosen:
+        raise StageError(f"`namespace: {written}` names none: its value is empty")
     client = await context.clusters.client(name)
     namespace = check_namespace(chosen or client.namespace)
     check_namespace_allowed(cluster, namespace, own=namespace)
