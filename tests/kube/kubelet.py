@@ -165,9 +165,7 @@ class Kubelet:
         kind = _MERGE if method == "PATCH" else "application/json"
         while True:
             try:
-                answer = await self.client.request(
-                    method, path, content=json.dumps(body), headers={"Content-Type": kind}
-                )
+                answer = await self._request(method, path, json.dumps(body), kind)
             except httpx.TransportError as error:
                 print(now(), method, path, repr(error), flush=True)
             else:
@@ -177,6 +175,12 @@ class Kubelet:
                 if answer.status_code == httpx.codes.FORBIDDEN:
                     return  # the namespace is being deleted
             await asyncio.sleep(_AGAIN_AFTER)
+
+    async def _request(self, method: str, path: str, body: str, kind: str) -> httpx.Response:
+        """One that is finished even where its pod is forgotten meanwhile: a request that is cut off
+        may keep its place among the connections for ever."""
+        request = self.client.request(method, path, content=body, headers={"Content-Type": kind})
+        return await asyncio.shield(asyncio.create_task(request))
 
 
 def path_of(pod: Pod) -> str:
