@@ -50,6 +50,30 @@ def read(stage: str, directory: Path) -> Json:
         ),
         ("render: {manifests: [/a/*.yaml, /b], to: '/c/${trigger.tag}'}",
          {"manifests": ["/a/*.yaml", "/b"], "to": "/c/${trigger.tag}"}),
+        (
+            "apply: {manifests: [/a.yaml]}",
+            {
+                "manifests": ["/a.yaml"],
+                "wait": "5m",
+                "bind": "auto",
+                "pin": "tag",
+                "conflicts": "fail",
+                "replace": [],
+                "prune": False,
+                "dry_run": False,
+            },
+        ),
+        (
+            "set_image: {workload: deployment/web, container: web, wait: false}",
+            {"workload": "deployment/web", "container": "web", "wait": False},
+        ),
+        ("restart: {workload: sts/db}", {"workload": "sts/db", "wait": "5m"}),
+        (
+            "rollback: {workload: ds/log, to_revision: 3, wait: 1m}",
+            {"workload": "ds/log", "to_revision": 3, "wait": "1m"},
+        ),
+        ("delete: {workload: deployment/web}", {"workload": "deployment/web", "wait": "5m"}),
+        ("pull_secret: {name: regcred, account: hub}", {"name": "regcred", "account": "hub"}),
     ],
 )  # fmt: skip
 def test_options_are_read(stage: str, options: Json, tmp_path: Path) -> None:
@@ -81,6 +105,22 @@ def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
         "verify: {url: x, interval: 0s}",
         "pipeline: {parameters: {}}",
         "webhook: {url: x, ulr: y}",
+        "apply: {manifests: []}",
+        "apply: {manifests: [a], wait: 5}",
+        "apply: {manifests: [a], wait: 0s}",
+        "apply: {manifests: [a], bind: always}",
+        "apply: {manifests: [a], bind: false}",
+        "apply: {manifests: [a], conflicts: []}",
+        "apply: {manifests: [a], conflicts: take}",
+        "apply: {manifests: [a], replace: [job]}",
+        "apply: {manifests: [a], bind_paths: {Rollout: ['spec..image']}}",
+        "apply: {manifests: [a], cluster: '${trigger.tag}'}",
+        "apply: {manifests: [a], namespace: '${trigger.tag}'}",
+        "set_image: {workload: deployment/web}",
+        "rollback: {workload: deployment/web, to_revision: 0}",
+        "delete: {wait: 1m}",
+        "delete: {objects: []}",
+        "pull_secret: {name: Reg_Cred, account: hub}",
     ],
 )
 def test_what_makes_no_sense_is_refused(stage: str, tmp_path: Path) -> None:
