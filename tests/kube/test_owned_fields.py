@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -197,3 +198,35 @@ def test_without_drops_entries_of_sets() -> None:
 def test_a_key_that_is_no_json_names_nothing() -> None:
     fields = in_containers({"k:{": {"f:image": {}}, "x": {}})
     assert containers(part(deployment(), fields)) == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "fields"),
+    [
+        pytest.param(
+            [f"x/{number}" for number in range(20_000)],
+            {f'v:"x/{number}"': {} for number in range(20_000)},
+            id="a set",
+        ),
+        pytest.param(
+            [{"name": f"x{number}"} for number in range(20_000)],
+            {f'k:{{"name":"x{number}"}}': {".": {}, "f:name": {}} for number in range(20_000)},
+            id="a list by keys",
+        ),
+        pytest.param(
+            list(range(20_000)), {f"i:{number}": {} for number in range(20_000)}, id="by position"
+        ),
+    ],
+)
+def test_lists_as_long_as_an_object_can_hold_take_a_moment(
+    entries: list[Any], fields: dict[str, Any]
+) -> None:
+    item = {
+        "apiVersion": "x/v1",
+        "kind": "X",
+        "metadata": {"name": "x", "managedFields": [{"fieldsV1": {"f:spec": fields}}]},
+        "spec": entries,
+    }
+    began = time.perf_counter()
+    assert part(item, {"f:spec": fields})["spec"] == entries
+    assert time.perf_counter() - began < 3.0

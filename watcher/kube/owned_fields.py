@@ -19,6 +19,8 @@ from watcher.kube.reading import listed, section, text
 Fields = Mapping[str, Any]
 """A set of fields, as `fieldsV1` writes it."""
 
+_Shape = tuple[str, ...]
+
 _SELF = "."
 _NEVER_APPLIED = ("apiVersion", "kind", "metadata", "status")
 _APPLIED_METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
@@ -136,25 +138,44 @@ def _parts(fields: Fields) -> bool:
 
 
 def _keyed(entries: list[Any], fields: Fields) -> Iterator[tuple[Any, str]]:
-    """Each entry that the set names, with its name there."""
-    names = [(key, key[:2], _parsed(key)) for key in fields if key != _SELF]
+    """Each entry that the set names, with its name there. Looked up, not searched: both sides may
+    have tens of thousands."""
+    names, shapes = _names(fields)
+    kinds = {kind for kind, _ in names}
     for index, entry in enumerate(entries):
-        for key, kind, named in names:
-            if (
-                (kind == "k:" and _has(entry, named))
-                or (kind == "v:" and entry == named)
-                or (kind == "i:" and index == named)
-            ):
-                yield entry, key
-                break
+        marks = [_marked(entry, shape) for shape in shapes if _fits(entry, shape)]
+        marks += [("v:", _exact(entry))] if "v:" in kinds else []
+        marks += [("i:", _exact(index))] if "i:" in kinds else []
+        known = next((names[mark] for mark in marks if mark in names), None)
+        if known is not None:
+            yield entry, known
 
 
-def _has(entry: object, keys: object) -> bool:
-    return (
-        isinstance(entry, dict)
-        and isinstance(keys, dict)
-        and all(name in entry and entry[name] == value for name, value in keys.items())
-    )
+def _names(fields: Fields) -> tuple[dict[tuple[object, str], str], list[_Shape]]:
+    """The names in a set by what they say of an entry, and the keys that entries are known by."""
+    names: dict[tuple[object, str], str] = {}
+    shapes: dict[_Shape, None] = {}
+    for key in fields:
+        kind, said = key[:2], _parsed(key)
+        if kind == "k:" and isinstance(said, dict):
+            shape = tuple(sorted(said))
+            shapes.setdefault(shape)
+            names.setdefault(_marked(said, shape), key)
+        elif kind in ("v:", "i:"):
+            names.setdefault((kind, _exact(said)), key)
+    return names, list(shapes)
+
+
+def _fits(entry: object, shape: _Shape) -> bool:
+    return isinstance(entry, dict) and all(name in entry for name in shape)
+
+
+def _marked(entry: Mapping[str, Any], shape: _Shape) -> tuple[object, str]:
+    return shape, _exact([entry[name] for name in shape])
+
+
+def _exact(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _with_keys(picked: Any, entry: Any, key: str) -> Any:
