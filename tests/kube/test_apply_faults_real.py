@@ -85,6 +85,7 @@ async def test_an_answer_that_was_lost_does_not_make_two_changes_of_one(
     async with bench_of(cluster, cluster_proxy.kubeconfig) as bench:
         if not is_new:
             await bench.apply(deployment(replicas=0))
+            bench.kubectl("rollout", "status", "deployment/web")
         plan = await bench.plan(deployment(image="web:2", replicas=0))
         before = 0 if is_new else generation(bench)
         cluster_proxy.clear()

@@ -14,7 +14,7 @@ from tests.kube.applying import bench_of, config_map, deployment, secret
 from tests.kube.cluster import RealCluster
 from watcher.kube.applyset import PARENT
 from watcher.kube.comparing import LAST_APPLIED
-from watcher.kube.diff import LIMIT, difference, differences, planned_difference
+from watcher.kube.diff import LIMIT, difference, planned_difference, pruned_difference
 from watcher.kube.masking import HIDDEN, NEW, WAS, masked
 from watcher.kube.objects import Object, ObjectKey
 from watcher.kube.plan import Action, PlannedObject
@@ -204,18 +204,19 @@ async def test_the_diff_of_a_plan_shows_what_changes_and_nothing_else(
         changed = secret("s", stringData={"password": OTHER})
         new = config_map("c", x="1")
         plan = await bench.plan(changed, config_map("a", x="1"), new, deployment(), prune=True)
-        found = {each.key.name: each for each in differences(plan)}
-        assert {name: each.action for name, each in found.items()} == {
-            "s": Action.CONFIGURED,
-            "c": Action.CREATED,
-            "web": Action.CREATED,
-            "b": Action.PRUNED,
-        }
+        found = {item.key.name: planned_difference(item) for item in plan.items}
+        gone = [pruned_difference(each) for each in plan.obsolete]
+        assert [(each.key.name, each.action) for each in (*found.values(), *gone)] == [
+            ("s", Action.CONFIGURED),
+            ("a", Action.UNCHANGED),
+            ("c", Action.CREATED),
+            ("web", Action.CREATED),
+            ("b", Action.PRUNED),
+        ]
+        assert found["a"].text == ""
+        assert "-  x: '1'" in gone[0].text
         assert (found["s"].added, found["s"].removed) == (1, 1)
         assert "terminationGracePeriodSeconds: 30" in found["web"].text
         every = "\n".join(each.text for each in found.values())
         for hidden in (PASSWORD, OTHER, coded(PASSWORD), coded(OTHER)):
             assert hidden not in every
-        assert not differences(
-            await bench.plan(kept, config_map("a", x="1"), config_map("b", x="1"), prune=True)
-        )

@@ -17,7 +17,7 @@ from watcher.kube.comparing import LAST_APPLIED, content
 from watcher.kube.masking import masked
 from watcher.kube.notes import with_notes
 from watcher.kube.objects import Object, ObjectKey
-from watcher.kube.plan import Action, Plan, PlannedObject, Result
+from watcher.kube.plan import Action, PlannedObject, Result
 
 LIMIT = 64 * 1024
 """Characters of one object's diff that are shown."""
@@ -36,13 +36,6 @@ class Difference:
     text: str = ""
     added: int = 0
     removed: int = 0
-
-
-def differences(plan: Plan) -> tuple[Difference, ...]:
-    """One for each object that the plan creates, changes or deletes, in the plan's order."""
-    planned = [planned_difference(item) for item in plan.items if item.action.writes]
-    gone = [pruned_difference(each) for each in plan.obsolete if each.action is Action.PRUNED]
-    return (*planned, *gone)
 
 
 def planned_difference(item: PlannedObject) -> Difference:

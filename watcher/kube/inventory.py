@@ -77,7 +77,7 @@ async def foresee(
         check_parent(live, options)
     extent = listed_extent(live).joined(extent_of(item.desired for item in items))
     desired = parent_object(options, extent)
-    inventory = Inventory(id=set_id(options), resource=PARENT, desired=desired, live=live)
+    inventory = Inventory(desired=desired, live=live)
     if not is_written(live, desired) and not any(
         item.deferred and item.key.namespace == options.namespace for item in items
     ):

@@ -124,10 +124,8 @@ class Result:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """The ApplySet (KEP-3659) of a stage: `desired` is the ConfigMap that lists it, as it must be
-    while the bundle is applied, `live` as it is; `id` is the value of its members' label."""
+    while the bundle is applied, `live` as it is."""
 
-    id: str
-    resource: Resource
     desired: Object
     live: Object | None = None
 
@@ -141,12 +139,6 @@ class Plan:
     warnings: tuple[str, ...] = ()
     inventory: Inventory | None = None
     obsolete: tuple[Result, ...] = ()
-
-    @property
-    def changes(self) -> bool:
-        """Whether anything would be written or deleted."""
-        written = any(item.action.writes or item.deferred for item in self.items)
-        return written or any(each.action is Action.PRUNED for each in self.obsolete)
 
     @property
     def results(self) -> tuple[Result, ...]:

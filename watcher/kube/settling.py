@@ -42,12 +42,13 @@ async def until_ready(client: ClusterClient, resource: Resource, item: Object, p
     current: Object | None = item
     while current is None or not _is_ready(current):
         if current is None:
-            raise _not_ready(key, "it is gone again")
+            raise _not_ready(key, "it was applied, but is gone again")
         accepted = conditions(current).get("NamesAccepted")
         if holds(accepted, "False"):
-            raise _not_ready(key, said(accepted))
+            raise _not_ready(key, f"it was applied, but its names are refused: {said(accepted)}")
         if pace.clock() >= until:
-            raise _not_ready(key, f"it is not ready after {READY_WITHIN:.0f} s", temporary=True)
+            why = f"it was applied, but is not ready after {READY_WITHIN:.0f} s"
+            raise _not_ready(key, why, temporary=True)
         await pace.sleep(_POLL)
         current = await client.get(resource, key.namespace, key.name)
 
