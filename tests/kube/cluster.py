@@ -2,7 +2,7 @@
 
 A test takes the fixture `cluster` and works in a namespace of its own. Where the programs are
 missing it is skipped, with the reason; where TESTS_REQUIRE_CLUSTER is set, as .ci/run does, that
-is a failure. All tests that need it run in one xdist worker (tests/conftest.py).
+is a failure. Each xdist worker that needs one starts its own (0.5 GB of memory).
 """
 
 from __future__ import annotations
