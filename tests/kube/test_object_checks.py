@@ -90,6 +90,7 @@ def test_what_an_object_lacks_is_named(text: str, complaint: str) -> None:
         "a\nb",
         "Web",
         "a_b",
+        "a\x9b31m",
     ],
 )
 def test_a_name_that_could_change_a_request_is_refused(name: str) -> None:
@@ -205,6 +206,13 @@ def test_what_only_a_server_writes_is_left_out_with_a_word() -> None:
         "metadata.selfLink",
         "status",
     ]
+
+
+@pytest.mark.parametrize("name", ["a\x9b31m", "a\u202eb", "a\x1b[2J"])
+def test_a_name_that_could_drive_a_terminal_is_refused_of_any_kind(name: str) -> None:
+    line = refusal_of(CUSTOM.replace("web", json.dumps(name)))
+    assert "can't be the name of a" in line
+    assert line.isprintable()
 
 
 def test_what_kubectl_keeps_of_its_own_manifest_is_left_out_for_it_may_hold_secrets() -> None:

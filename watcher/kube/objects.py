@@ -92,8 +92,9 @@ def group_of(api_version: str) -> str:
 
 
 def check_name(name: str, kind: str) -> str:
-    """The name, or ClusterError (INVALID) when it could change the request it stands in."""
-    if _SEGMENT.fullmatch(name) is None:
+    """The name, or ClusterError (INVALID) when it could change the request it stands in, or the
+    terminal that shows it."""
+    if _SEGMENT.fullmatch(name) is None or not name.isprintable():
         raise ClusterError(f"{name!r} can't be the name of a {kind}", fault=ClusterFault.INVALID)
     return name
 
