@@ -193,7 +193,9 @@ def test_json_stays_json(make_scope: ScopeMaker) -> None:
     assert json.loads(text) == {"tag": "1.10", "replicas": 2, "q": "b"}
 
 
-@pytest.mark.parametrize("source", ["{", '{"a": "${nope}"}', '{"a": "${"}'])
+@pytest.mark.parametrize(
+    "source", ["{", '{"a": "${nope}"}', '{"a": "${"}', '{"a": {"b": 1, "b": 2}}']
+)
 def test_a_fault_in_json_names_the_file(source: str, make_scope: ScopeMaker) -> None:
     manifest = Manifest("a.json", source)
     with pytest.raises(RenderError, match=r"^a\.json: "):

@@ -109,7 +109,7 @@ class Manifest:
 
     def _json(self) -> Json:
         try:
-            return json.loads(self.text)
+            return json.loads(self.text, object_pairs_hook=_without_repeats)
         except (ValueError, RecursionError) as error:
             raise RenderError(f"{self.name}: this is no JSON: {error}") from error
 
@@ -130,6 +130,15 @@ class Manifest:
 def text_of(documents: Sequence[Json]) -> str:
     """Plain data as YAML documents, in which every reader takes each string for a string."""
     return _written([_data(document) for document in documents])
+
+
+def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    made: dict[str, Json] = {}
+    for key, value in pairs:
+        if key in made:
+            raise ValueError(f"the key {json.dumps(key[:100])} stands twice in one mapping")
+        made[key] = value
+    return made
 
 
 @dataclass(slots=True)
