@@ -204,8 +204,8 @@ async def test_what_took_the_place_of_a_member_meanwhile_is_kept(
             prune(bench.client, plan, results, options, tell=bench.told.append)
         )
         assert await asyncio.to_thread(deletion.struck.wait, 30)
-        bench.kubectl("delete", "configmap", "b")
-        bench.kubectl("create", "configmap", "b")
+        cluster.request("DELETE", f"{bench.path('ConfigMap')}/b")
+        cluster.created(bench.path("ConfigMap"), config_map("b"))
         done = await pruning
         assert [(result.action, result.reason) for result in done] == [
             (Action.KEPT, "somebody changed it meanwhile")
