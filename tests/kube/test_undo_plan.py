@@ -150,12 +150,17 @@ def test_a_later_attempt_does_not_change_what_was_before() -> None:
 def test_the_answer_tells_which_object_was_made_and_what_it_runs() -> None:
     key = ObjectKey.of(deployment())
     planned = plan(change(key=key, how=How.CREATED, uid=""), change())
-    first, second = planned.with_made([deployment()]).changes
+    time = "2026-03-01T12:00:00Z"
+    made = deployment()
+    made["metadata"] |= {"creationTimestamp": time, "managedFields": [entry({}, time=time)]}
+    first, second = planned.with_made([made]).changes
     assert first.made == "1"
     assert first.marks == (template_mark(deployment()),)
     assert second == change()
-    kept = plan(change(key=key)).with_made([deployment()]).changes[0]
+    kept = plan(change(key=key)).with_made([made]).changes[0]
     assert kept.made == ""
+    others = planned.with_made([deployment()]).changes[0]
+    assert others.made == ""
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tests.kube.proxy import Answer, FaultProxy
-from tests.stages.deploying import BROKEN, DIGEST, IMAGE, Deploying, apply, config_map, workload
+from tests.kube.proxy import Answer, Delay, FaultProxy
+from tests.stages.deploying import (
+    BROKEN,
+    DIGEST,
+    IMAGE,
+    Deploying,
+    apply,
+    config_map,
+    until,
+    workload,
+)
 from watcher.core.pipeline import ExecutionStatus, Json
 
 SUCCEEDED, FAILED = ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED
@@ -68,6 +79,24 @@ async def test_what_a_later_stage_made_of_it_comes_back(deploying: Deploying) ->
     run = await deploying.deploy("2")
     assert str(run.reason).endswith("rolled back: apply, set_image")
     assert deploying.image("Deployment") == f"{IMAGE}:1-set"
+
+
+async def test_what_somebody_created_after_the_plan_was_made_is_not_deleted(
+    deploying: Deploying, cluster_proxy: FaultProxy
+) -> None:
+    deploying.manifest("web.yaml", config_map(a="1"))
+    place = deploying.settings(kubeconfig=str(cluster_proxy.kubeconfig))
+    deploying.configure(apply("web.yaml", bind="off"), BROKEN, clusters=[place])
+    rule = cluster_proxy.fault("PATCH", r"configmaps/settings\?(?!.*dryRun)", Delay(3.0))
+    identifier = await deploying.submit("1")
+    running = asyncio.create_task(deploying.runner().run(until_idle=True))
+    await until(rule.struck.is_set)
+    theirs = ("create", "configmap", "settings", "--from-literal=theirs=1")
+    await asyncio.to_thread(deploying.kubectl, *theirs)
+    await running
+    run = await deploying.execution(identifier)
+    assert "left alone: somebody has made it anew since" in run.stages[0].log
+    assert deploying.get("ConfigMap", "settings")["data"]["theirs"] == "1"
 
 
 async def test_an_unchanged_workload_that_does_not_run_the_image_is_no_success(

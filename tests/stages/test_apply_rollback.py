@@ -246,7 +246,9 @@ async def test_namespaces_claims_and_jobs_are_never_taken_back(deploying: Deploy
     assert names.split() == ["persistentvolumeclaim/data", "job.batch/migrate"]
     path = f"/api/v1/namespaces/{other}"
     assert "deletionTimestamp" not in deploying.cluster.get(path)["metadata"]
-    assert deploying.cluster.request("GET", f"{path}/configmaps/settings")[0] == 404
+    assert deploying.cluster.request("GET", f"{path}/configmaps/settings")[0] == 404, run.stages[
+        0
+    ].log
 
 
 async def test_what_was_pruned_comes_back(deploying: Deploying) -> None:
@@ -281,6 +283,24 @@ async def test_custom_resources_come_back_though_their_definition_changed_with_t
     path = f"/apis/{group}/v1/namespaces/{deploying.namespace}/crontabs/backup"
     assert deploying.cluster.get(path)["spec"] == {"cron": "* * * * *"}
     assert "a CustomResourceDefinition is never rolled back" in run.stages[0].log
+
+
+async def test_custom_resources_of_others_come_back_though_their_definition_changed_with_them(
+    deploying: Deploying,
+) -> None:
+    group = f"{deploying.namespace}.example.com"
+    definition, resource = _crontab(group, "* * * * *", description="old")
+    for name, item in (("definition.yaml", definition), ("resource.yaml", resource)):
+        deploying.manifest(name, item)
+        deploying.kubectl("apply", "--server-side", "-f", str(deploying.directory / name))
+        deploying.kubectl("wait", "--for=condition=established", f"crd/crontabs.{group}")
+    place = deploying.settings(allowed_cluster_kinds=["CustomResourceDefinition"])
+    deploying.manifest("web.yaml", *_crontab(group, "0 0 * * *", description="new"))
+    deploying.configure(apply("web.yaml", bind="off", conflicts="force"), BROKEN, clusters=[place])
+    run = await deploying.deploy("1")
+    assert str(run.reason).endswith("rolled back: apply"), run.stages[0].log
+    path = f"/apis/{group}/v1/namespaces/{deploying.namespace}/crontabs/backup"
+    assert deploying.cluster.get(path)["spec"] == {"cron": "* * * * *"}
 
 
 def _crontab(group: str, cron: str, *, description: str) -> list[dict[str, Json]]:

@@ -43,12 +43,14 @@ async def execute(
     options: ApplyOptions,
     *,
     tell: Callable[[str], None],
+    seen: Callable[[Sequence[PlannedObject]], Awaitable[None]] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Result, ...]:
     """Carry out the plan; what became of each object, in the order of the plan.
 
-    `tell` is given a line for each object. With `options.dry_run` nothing is sent. Raises
+    `tell` is given a line for each object, `seen` the deferred objects as they were found, before
+    the first of them is written. With `options.dry_run` nothing is sent. Raises
     ApplyFailed, or Newer when a newer event changed an object since the plan was made; both say in
     `results` what was applied.
     """
@@ -61,7 +63,9 @@ async def execute(
     writer = Writer(client=client, options=options, pace=pace)
     run = _Run(client=client, writer=writer, pace=pace, tell=tell, items=list(plan.items))
     await run.apply_waves(base=True)
-    await run.look_at_deferred(options)
+    looked = await run.look_at_deferred(options)
+    if looked and seen is not None:
+        await seen(looked)
     await run.register(plan)
     await run.apply_waves(base=False)
     return run.results()
@@ -84,11 +88,11 @@ class _Run:
         for _, wave in groupby(chosen, key=lambda item: item.wave):
             await self._apply(list(wave))
 
-    async def look_at_deferred(self, options: ApplyOptions) -> None:
+    async def look_at_deferred(self, options: ApplyOptions) -> Sequence[PlannedObject]:
         """Dry runs of all that had to wait for the first waves, before anything else is applied."""
         deferred = [item for item in self.items if item.deferred]
         if not deferred:
-            return
+            return ()
         await self.client.forget_discovery()
 
         def look_at(item: PlannedObject) -> Awaitable[PlannedObject]:
@@ -99,6 +103,7 @@ class _Run:
             self._fail(problems)
         known = {item.key: replace(item, deferred=True) for item in looked}
         self.items = [known.get(item.key, item) for item in self.items]
+        return looked
 
     async def register(self, plan: Plan) -> None:
         if plan.inventory is None:

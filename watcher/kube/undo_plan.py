@@ -216,7 +216,9 @@ def _joined(earlier: Change | None, later: Change) -> Change:
 
 
 def _answered(change: Change, item: Object) -> Change:
+    """What somebody else created after the plan was made is not the run's, though it applied it."""
     mark = template_mark(item)
     marks = tuple(dict.fromkeys((*change.marks, *([mark] if mark else []))))
-    is_new = change.how in (How.CREATED, How.REPLACED) and uid(item) != change.uid
+    may_be_new = change.how in (How.CREATED, How.REPLACED) and uid(item) != change.uid
+    is_new = may_be_new and created_by_us(item)
     return replace(change, marks=marks, made=uid(item) if is_new else change.made)

@@ -125,6 +125,7 @@ class Applying:
                 plan,
                 self.options,
                 tell=self.context.log.line,
+                seen=self.undo.keep_deferred,
                 sleep=self.context.sleep,
                 clock=lambda: self.context.now().timestamp(),
             )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from watcher.core.pipeline import OnFailure
-from watcher.errors import ClusterError, ClusterFault
+from watcher.errors import ClusterError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import event_time
 
@@ -66,6 +66,10 @@ class UndoData:
             await self._drop_leftovers(plan)
         await self._keep([change async for change in self._changes_of(plan.items)])
 
+    async def keep_deferred(self, items: Sequence[PlannedObject]) -> None:
+        """Before the first write of what the plan could not look at, as it was found."""
+        await self._keep([change async for change in self._changes_of(items)])
+
     async def keep_pruned(self, plan: Plan) -> None:
         """Before the first deletion."""
         from watcher.kube.plan import Action
@@ -116,30 +120,18 @@ class UndoData:
         from watcher.kube.undo_plan import How, change_of
 
         for item in items:
-            if not item.action.writes and not item.deferred:
+            if not item.action.writes or item.deferred:
                 continue
-            live = await self._live(item) if item.deferred else item.live
             how = How.REPLACED if item.action is Action.REPLACED else How.CHANGED
             taken = MIGRATED if item.migrate else frozenset[str]()
             change = change_of(
-                how if live is not None else How.CREATED,
+                how if item.live is not None else How.CREATED,
                 item.desired,
-                live=live,
+                live=item.live,
                 result=item.result,
                 taken_over=taken,
             )
-            yield await self._with_copy(change, live, item.result, taken)
-
-    async def _live(self, item: PlannedObject) -> Object | None:
-        """What is there of an object that the plan could not look at: where a bundle only changes
-        its CustomResourceDefinition, its custom resources may well exist."""
-        try:
-            key = item.key
-            return await self.copies.client.get(item.resource, key.namespace, key.name)
-        except ClusterError as error:
-            if error.fault is not ClusterFault.KIND_UNKNOWN or error.temporary:
-                raise
-            return None
+            yield await self._with_copy(change, item.live, item.result, taken)
 
     async def _with_copy(
         self, change: Change, live: Object | None, result: Object | None, taken: frozenset[str]
