@@ -51,6 +51,8 @@ pipelines:
     stages:
       - name: announce
         command: [echo, "new image ${{trigger.artifacts[0].reference}}"]
+      # - apply: {{manifests: [deploy/app.yaml], namespace: web, wait: 5m}}   # to Kubernetes
+      #   on_failure: rollback
       # - render: {{manifests: [deploy/app.yaml], to: rendered}}
       # - webhook: {{url: https://ci.example.com/hooks/deploy, body: {{tag: "${{trigger.tag}}"}}}}
 """
