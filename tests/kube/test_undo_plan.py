@@ -159,8 +159,10 @@ def test_the_answer_tells_which_object_was_made_and_what_it_runs() -> None:
     assert second == change()
     kept = plan(change(key=key)).with_made([made]).changes[0]
     assert kept.made == ""
-    others = planned.with_made([deployment()]).changes[0]
-    assert others.made == ""
+    theirs = deployment()
+    theirs["metadata"]["managedFields"] = [entry({"f:spec": {}}, "ann")]
+    assert planned.with_made([theirs]).changes[0].made == ""
+    assert planned.with_made([deployment()]).changes[0].made == "1"
 
 
 @pytest.mark.parametrize(

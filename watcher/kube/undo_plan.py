@@ -216,9 +216,11 @@ def _joined(earlier: Change | None, later: Change) -> Change:
 
 
 def _answered(change: Change, item: Object) -> Change:
-    """What somebody else created after the plan was made is not the run's, though it applied it."""
+    """What somebody else created after the plan was made is not the run's, though it applied it.
+    An object without a field of anybody's, such as an empty ConfigMap, does not tell."""
     mark = template_mark(item)
     marks = tuple(dict.fromkeys((*change.marks, *([mark] if mark else []))))
     may_be_new = change.how in (How.CREATED, How.REPLACED) and uid(item) != change.uid
-    is_new = may_be_new and created_by_us(item)
+    has_owners = bool(listed(item, "metadata", "managedFields"))
+    is_new = may_be_new and (created_by_us(item) or not has_owners)
     return replace(change, marks=marks, made=uid(item) if is_new else change.made)
