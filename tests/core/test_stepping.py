@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from watcher.core import stepping
+from watcher.core.admission import admit
 from watcher.core.pipeline import (
     Approval,
     Concurrency,
@@ -328,6 +329,6 @@ def test_what_succeeded_is_not_retried() -> None:
 )
 def test_admission(policy: str, most: int, under_way: int, begin: str, never: str) -> None:
     concurrency = Concurrency(max=most, policy=ConcurrencyPolicy(policy))
-    begins, refused = stepping.admit(["a", "b", "c"], under_way, concurrency)
+    begins, refused = admit(["a", "b", "c"], under_way, concurrency)
     assert (begins, sorted(refused)) == (list(begin), list(never))
     assert all(refused.values())

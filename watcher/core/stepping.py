@@ -6,13 +6,11 @@ crash between any two of these leaves an execution from which `next_step` goes o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from watcher.core.pipeline import (
-    Concurrency,
-    ConcurrencyPolicy,
     Done,
     Execution,
     ExecutionStatus,
@@ -259,21 +257,6 @@ def run_deadline(execution: Execution) -> datetime | None:
 def timed_out(limit: timedelta, what: str) -> str:
     """The reason in words."""
     return f"{what} took longer than its time-out of {limit.total_seconds():g} s"
-
-
-def admit(
-    waiting: Sequence[str], under_way: int, concurrency: Concurrency
-) -> tuple[list[str], dict[str, str]]:
-    """Which of a pipeline's waiting runs (ids, oldest first) may begin beside `under_way` others,
-    and which never will, each with its reason (SPEC 3.3)."""
-    free = max(0, concurrency.max - under_way)
-    if concurrency.policy is ConcurrencyPolicy.QUEUE:
-        return list(waiting[:free]), {}
-    if concurrency.policy is ConcurrencyPolicy.SKIP:
-        reason = f"{concurrency.max} of this pipeline were under way (concurrency: skip)"
-        return list(waiting[:free]), dict.fromkeys(waiting[free:], reason)
-    reason = "superseded by a newer run (concurrency: newest)"
-    return list(waiting[-1:] if free else ()), dict.fromkeys(waiting[:-1], reason)
 
 
 def _step_of_approval(stage: StageRun, now: datetime) -> Step:

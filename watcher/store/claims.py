@@ -1,6 +1,6 @@
 """Which executions a runner may go on with, and when it has to look again.
 
-Functions on a connection. What may begin beside what is said by `core.stepping.admit`; a queued
+Functions on a connection. What may begin beside what is said by `core.admission.admit`; a queued
 run whose image was rejected meanwhile never begins (SPEC 6.4).
 """
 
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from watcher.core import stepping
+from watcher.core.admission import admit
 from watcher.core.pipeline import Concurrency, ConcurrencyPolicy, Execution, ExecutionStatus
 from watcher.store import rejections
 from watcher.store.executions import load_by_ids, settle
@@ -111,9 +112,7 @@ def _admit(
         waiting = [identifier for identifier in queued if identifier not in kept_out]
         if not waiting:
             continue
-        begins, never = stepping.admit(
-            waiting, _under_way(db, pipeline), _concurrency(db, waiting[-1])
-        )
+        begins, never = admit(waiting, _under_way(db, pipeline), _concurrency(db, waiting[-1]))
         begun += begins
         skipped |= never
     if len(begun) > 1:
