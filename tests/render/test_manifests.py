@@ -218,6 +218,60 @@ class TestTemplates:
         text = Manifest("a.yaml.j2", "a: {{ [1, true] }}\nb: {{ true }}\n").render(make_scope())
         assert load(text) == {"a": [1, True], "b": True}
 
+    @pytest.mark.parametrize(
+        ("line", "label"),
+        [
+            pytest.param("a: {{ labels.x }}", "x\n---\nkind: Secret", id="another document"),
+            pytest.param("a: {{ labels.x }}", "x\nb: y", id="another key"),
+            pytest.param("a: {b: {{ labels.x }}}", "x, c: y", id="another key on the line"),
+            pytest.param("a: '{{ labels.x }}'", "x'\nb: 'y", id="out of its quotes"),
+            pytest.param("- {{ labels.x }}", "x\n- y", id="another item"),
+            pytest.param("a: {{ labels.x }}", "{b: y}", id="a mapping"),
+            pytest.param("a: {{ labels.x | trim ~ 1 }}", "x\nb: y", id="through a filter"),
+            pytest.param(
+                "{% for k, v in labels.items() %}{{ v }}{% endfor %}", "a: x", id="in a loop"
+            ),
+        ],
+    )
+    def test_a_label_of_the_image_never_becomes_structure(
+        self, line: str, label: str, make_scope: ScopeMaker
+    ) -> None:
+        scope = make_scope(labels={"x": label})
+        with pytest.raises(RenderError, match="a label of the image would change the structure"):
+            Manifest("a.yaml.j2", line).render(scope)
+
+    @pytest.mark.parametrize(
+        ("line", "label", "value"),
+        [
+            pytest.param("a: '{{ labels.x }}'", "2026-11-21T08:00:00Z", "2026-11-21T08:00:00Z",
+                         id="a time"),
+            pytest.param("a: {{ labels.x }}", "https://x/y?z#a", "https://x/y?z#a", id="a URL"),
+            pytest.param("a: {{ labels.x | tojson }}", "x\nb: \"y\"", "x\nb: \"y\"", id="as JSON"),
+            pytest.param("a: '${labels.x}'", "x'\nb: 'y", "x'\nb: 'y", id="as an expression"),
+            pytest.param("a: {{ labels.x | b64encode }}", "{x}", "e3h9", id="encoded"),
+            pytest.param("a: {{ trigger.tag }}1", "x\ny", "1.101", id="not used"),
+            pytest.param("a: [{{ labels.x }}]", "b,c", ["b", "c"], id="several by a comma"),
+        ],
+    )  # fmt: skip
+    def test_a_label_of_the_image_is_a_value(
+        self, line: str, label: str, value: str | list[str], make_scope: ScopeMaker
+    ) -> None:
+        text = Manifest("a.yaml.j2", line).render(make_scope(labels={"x": label}))
+        assert {key: each if isinstance(each, list) else str(each)
+                for key, each in load(text).items()} == {"a": value}  # fmt: skip
+
+    def test_labels_make_no_structure_in_json_either(self, make_scope: ScopeMaker) -> None:
+        source = '{\n\t"a": "{{ labels.x }}"\n}'
+        good = make_scope(labels={"x": "a#b"})
+        assert json.loads(Manifest("a.json.j2", source).render(good)) == {"a": "a#b"}
+        with pytest.raises(RenderError, match="a label of the image would change"):
+            Manifest("a.json.j2", source).render(make_scope(labels={"x": 'x", "b": "y'}))
+
+    def test_bombs_of_aliases_take_a_moment(self, make_scope: ScopeMaker) -> None:
+        bomb = "a0: &a0 x\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40))
+        scope = make_scope(labels={"x": "x\ny"})
+        assert Manifest("a.yaml.j2", bomb).render(scope).startswith("a0: &")
+
     def test_a_value_brings_no_expression_along(self, make_scope: ScopeMaker) -> None:
         scope = make_scope(labels={"evil": "${trigger.tag}"})
         source = "{% macro m(x) %}${trigger.tag} {{ x }}{% endmacro %}a: x {{ labels.evil }}\nb: x "

@@ -31,6 +31,7 @@ from watcher.render.expressions import (
     render,
     render_text,
 )
+from watcher.render.foreign import Skeleton, check_labels, structure
 from watcher.render.sandbox import Sandbox
 from watcher.render.scope import Fact
 
@@ -89,8 +90,8 @@ class Manifest:
     def render(self, scope: Mapping[str, Json]) -> str:
         """The finished text. Raises RenderError with file, document, path and expression."""
         if self.is_template:
-            text = _render_template(self.name, self.text, scope)
-            return Manifest(self.name.removesuffix(TEMPLATE_SUFFIX), text)._rendered(scope)
+            check_labels(self.name, scope, lambda each: self._filled_in(each)._shape())
+            return self._filled_in(scope)._rendered(scope)
         return self._rendered(scope)
 
     def _rendered(self, scope: Mapping[str, Json]) -> str:
@@ -100,6 +101,18 @@ class Manifest:
             except RenderError as error:
                 raise RenderError(f"{self.name}: {error.message}", hint=error.hint) from error
         return _written([_Document(*each).render(scope) for each in self._documents()])
+
+    def _filled_in(self, scope: Mapping[str, Json]) -> Manifest:
+        text = _render_template(self.name, self.text, scope)
+        return Manifest(self.name.removesuffix(TEMPLATE_SUFFIX), text)
+
+    def _shape(self) -> list[Skeleton]:
+        """Its structure. What is JSON is YAML too, once its tabs are gone."""
+        text = json.dumps(self._json()) if self.is_json else self.text
+        try:
+            return structure(root for _, _, root in Manifest(self.name, text)._documents())
+        except RecursionError as error:
+            raise RenderError(f"{self.name}: it is nested too deeply") from error
 
     def _texts(self) -> Iterator[str]:
         for _, _, root in self._documents():
