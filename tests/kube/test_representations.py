@@ -12,12 +12,16 @@ from watcher.kube.client import Applied
 from watcher.kube.connection import Surroundings
 from watcher.kube.exec_plugin import exec_plugin
 from watcher.kube.kubeconfig import Access
+from watcher.kube.objects import ObjectKey, Resource
+from watcher.kube.plan import Action, PlannedObject, Result
 from watcher.kube.yaml_documents import read_yaml
 
 SECRET = "hunter2-hunter2"
 MANIFEST = (
     f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{password: {SECRET}}}\n"
 )
+KEY = ObjectKey("", "Secret", "web", "a")
+RESOURCE = Resource("", "v1", "Secret", "secrets", namespaced=True)
 ACCESS = Access(
     context="x",
     namespace=None,
@@ -42,6 +46,22 @@ ACCESS = Access(
         pytest.param(Answer(status=200, body=SECRET.encode()), id="an answer"),
         pytest.param(Applied(object={"data": SECRET}, created=True), id="what was applied"),
         pytest.param(read_yaml(MANIFEST), id="a document"),
+        pytest.param(
+            PlannedObject(
+                key=KEY,
+                resource=RESOURCE,
+                desired={"data": SECRET},
+                action=Action.CONFIGURED,
+                wave=1,
+                live={"data": SECRET},
+                result={"data": SECRET},
+            ),
+            id="what is planned",
+        ),
+        pytest.param(
+            Result(key=KEY, action=Action.CONFIGURED, resource=RESOURCE, object={"data": SECRET}),
+            id="what became of it",
+        ),
         pytest.param(read_documents([("a.yaml", MANIFEST)]), id="an object of a manifest"),
         pytest.param(ACCESS, id="a kubeconfig's user"),
         pytest.param(exec_plugin(ACCESS, {"TOKEN": SECRET}), id="a plug-in"),

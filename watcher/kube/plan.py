@@ -95,13 +95,13 @@ class PlannedObject:
 
     key: ObjectKey
     resource: Resource
-    desired: Object
+    desired: Object = field(repr=False)
     action: Action
     wave: int
     place: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
-    live: Object | None = None
-    result: Object | None = None
+    live: Object | None = field(default=None, repr=False)
+    result: Object | None = field(default=None, repr=False)
     deferred: bool = False
     force: bool = False
     migrate: bool = False
@@ -116,7 +116,7 @@ class Result:
     key: ObjectKey
     action: Action
     resource: Resource
-    object: Object | None = None
+    object: Object | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
     reason: str = ""
 
