@@ -355,3 +355,16 @@ async def test_after_a_stop_those_under_way_are_finished_and_no_other_is_begun()
     assert results[:4] == [0, 1, 2, 3]
     assert set(results[4:]) == {None}
     assert begun == [0, 1, 2, 3]
+
+
+def test_of_what_somebody_wrote_into_an_inventory_only_kinds_and_namespaces_are_read() -> None:
+    parent = annotated(
+        **{
+            KINDS: "v1/ConfigMap,apps/v1/Deployment,../../x,v1/a b,v1/\x1b[31m,",
+            NAMESPACES: "web,../kube-system,a\nb,\x1b[2J,",
+        }
+    )
+    assert listed_extent(parent) == Extent(
+        kinds={("", "ConfigMap"): "v1", ("apps", "Deployment"): "apps/v1"},
+        namespaces=frozenset({"web", *filter(None, [parent["metadata"].get("namespace")])}),
+    )

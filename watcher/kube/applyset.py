@@ -34,6 +34,8 @@ PRUNE = "registry-watcher/prune"
 
 _TOOL = "registry-watcher"
 _NAME_LENGTH = 36
+_KIND = re.compile(r"([a-z0-9][-a-z0-9.]{0,252}/)?[a-z][-a-z0-9]{0,62}/[-A-Za-z0-9]{1,63}")
+_NAMESPACE = re.compile(r"[-a-z0-9]{1,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +62,13 @@ def extent_of(items: Iterable[Object]) -> Extent:
 
 
 def listed_extent(parent: Object | None) -> Extent:
-    """What a parent lists."""
+    """What a parent lists; what is no kind and no namespace, nobody's apply wrote there."""
     annotations = section(parent, "metadata", "annotations")
     kinds = {}
-    for entry in filter(None, text(annotations, KINDS).split(",")):
+    for entry in filter(_KIND.fullmatch, text(annotations, KINDS).split(",")):
         api_version, _, kind = entry.rpartition("/")
         kinds[group_of(api_version), kind] = api_version
-    namespaces = frozenset(filter(None, text(annotations, NAMESPACES).split(",")))
+    namespaces = frozenset(filter(_NAMESPACE.fullmatch, text(annotations, NAMESPACES).split(",")))
     own = {text(parent, "metadata", "namespace")} - {""}
     return Extent(kinds=kinds, namespaces=namespaces | own)
 
