@@ -73,8 +73,8 @@ async def test_a_dry_run_changes_nothing_and_keeps_nothing(
     where: str, deploying: Deploying
 ) -> None:
     deploying.manifest("web.yaml", workload(), config_map(a="1"))
-    stage = apply("web.yaml", **({"dry_run": True} if where == "stage" else {}))
-    deploying.configure(stage, **({"dry_run": True} if where == "pipeline" else {}))
+    stage = apply("web.yaml", dry_run=where == "stage")
+    deploying.configure(stage, dry_run=where == "pipeline")
     run = await deploying.deploy("1")
     assert run.status is SUCCEEDED, run.reason
     assert {each["result"] for each in run.stages[0].outputs["objects"]} == {"created"}
