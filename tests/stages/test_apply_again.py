@@ -184,3 +184,18 @@ async def test_a_tag_that_moved_is_deployed(deploying: Deploying, stages: list[J
     run = await deploying.deploy("latest", digest=MOVED_TO, change="moved")
     assert run.status is SUCCEEDED, run.reason
     assert deploying.get("Deployment", "web")["metadata"]["generation"] > before
+
+
+async def test_a_tag_that_moved_is_not_set_where_it_is_set_already(deploying: Deploying) -> None:
+    stage = {"set_image": {"workload": "deployment/web", "container": "web", "wait": "20s"}}
+    deploying.manifest("web.yaml", workload())
+    deploying.kubectl("apply", "-f", str(deploying.directory / "web.yaml"))
+    deploying.configure(stage)
+    first = await deploying.deploy("latest", digest=DIGEST)
+    assert first.status is SUCCEEDED, first.reason
+    run = await deploying.deploy("latest", digest=MOVED_TO, change="moved")
+    assert run.status is FAILED
+    assert "the tag latest has moved, but the workload names it already" in str(run.reason)
+    deploying.configure(stage, {"restart": {"workload": "deployment/web"}})
+    again = await deploying.deploy("latest", digest=MOVED_TO, change="moved")
+    assert again.status is SUCCEEDED, again.reason

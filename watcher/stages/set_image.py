@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watcher.config.fields import Field, Kind, Section, Text
+from watcher.core.change import ChangeKind
 from watcher.core.pipeline import Done, Json, StageOutcome, Superseded
 from watcher.errors import StageError, WatcherError
 from watcher.stages.base import StageContext
@@ -134,6 +135,7 @@ class _Setting:
             words = f"{ObjectKey.of(live)}: container {self.container}: {before}"
             log.line(f"{words} already" if before == after else f"{words} -> {after}")
             if before == after:
+                self._check_moved(live)
                 return None
             if not dry_run:
                 await self._keep(live, before, after)
@@ -173,6 +175,22 @@ class _Setting:
 
         resource, item = await patched(self.place, self.workload, patch, self.context)
         return resource, None if left else item
+
+    def _check_moved(self, live: Object) -> None:
+        """Raises StageError where pods keep their old image: the tag moved, its name did not."""
+        from watcher.kube.reading import text
+
+        run = self.context.execution
+        later = run.pipeline.stages[self.context.index + 1 :]
+        restarts = any(stage.type == "restart" for stage in later)
+        if run.change != ChangeKind.MOVED or run.digest is None or self.image or restarts:
+            return
+        if text(live, "metadata", "annotations", "registry-watcher/digest") != run.digest:
+            raise StageError(
+                f"the tag {run.tag} has moved, but the workload names it already: its pods would "
+                "keep the image that they have",
+                hint="set `image: ${image.by_digest}`, or let a stage `restart` follow",
+            )
 
     def _own_image(self, live: Object, before: str) -> str:
         """The run's image in the spelling of the container. Raises StageError for a container
