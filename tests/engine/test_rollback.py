@@ -194,7 +194,11 @@ async def test_what_was_done_is_taken_back_last_first(bench: Bench) -> None:
     assert bench.calls == ["run one", "run two", "undo two", "undo one"]
     assert (run.status, run.reason) == (FAILED, "stage two: broken; rolled back: one, two")
     assert [s.status.value for s in run.stages] == ["SUCCEEDED", "FAILED", "PENDING"]
-    assert [s.log for s in run.stages] == ["put back one\n", "put back two\n", ""]
+    assert [s.log for s in run.stages] == [
+        "rolling back\nput back one\n",
+        "rolling back\nput back two\n",
+        "",
+    ]
     assert [e["stage"] for e in bench.events("rollback_started")] == ["two", "one"]
     assert bench.events("rollback_failed") == []
     (finished,) = bench.events("execution_finished")
@@ -302,7 +306,7 @@ async def test_a_stage_that_is_tried_again_is_taken_back_once_with_what_it_kept(
     bench.runs["two"] = try_again
     run = await bench.once(run_of(spec("two", attempts=3)))
     assert bench.calls == ["run two"] * 3 + ["undo two"]
-    assert run.stages[0].log == "put back the first attempt\n"
+    assert run.stages[0].log == "rolling back\nput back the first attempt\n"
 
 
 # How a rollback ends
@@ -400,7 +404,8 @@ async def test_a_rollback_is_tried_again_while_it_may_pass(
     assert bench.pauses == [pause, pause]
     assert run.reason == "stage one: broken; rolled back: one"
     assert run.stages[0].log == (
-        "rollback: busy; trying again\nrollback: very busy; trying again\nput back one\n"
+        "rolling back\nrollback: busy; trying again\nrollback: very busy; trying again\n"
+        "put back one\n"
     )
 
 
@@ -509,7 +514,7 @@ async def test_a_cancellation_in_its_middle_ends_the_run_there(bench: Bench) -> 
         "canceled on request, in the middle of a rollback",
     )
     assert bench.calls == ["run one", "run two", "undo two"]
-    assert run.stages[1].log == "putting back\n"
+    assert run.stages[1].log == "rolling back\nputting back\n"
 
 
 async def test_a_shutdown_in_its_middle_leaves_it_to_the_next_process(bench: Bench) -> None:
@@ -524,7 +529,7 @@ async def test_a_shutdown_in_its_middle_leaves_it_to_the_next_process(bench: Ben
         await running
     stopped = await bench.get(ONE_TWO.id)
     assert (stopped.status, stopped.stages[1].undone) == (ExecutionStatus.RUNNING, None)
-    assert stopped.stages[1].log == "putting back\n"
+    assert stopped.stages[1].log == "rolling back\nputting back\n"
     held.go.set()
     run = await bench.once(ONE_TWO)
     assert run.reason == "stage two: broken; rolled back: one, two"

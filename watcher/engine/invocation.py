@@ -177,6 +177,8 @@ class Invoker:
             return Failed(f"this version can't take back what a stage {spec.type!r} did")
 
         async def call(context: StageContext) -> StageOutcome:
+            if not active.trouble:
+                context.log.line("rolling back")
             return await stage.undo(spec.options, context)
 
         while True:
