@@ -228,6 +228,22 @@ def test_what_can_not_be_asked_for_is_said(
     assert words in finding["message"]
 
 
+@pytest.mark.parametrize("is_made", [False, True], ids=["by nobody", "by the manifests"])
+def test_a_namespace_that_is_not_there_is_named_unless_it_is_made(
+    desk: Desk, is_made: bool
+) -> None:
+    name = f"{desk.namespace}-new"
+    made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}] * is_made
+    desk.configure(
+        [{"apply": {"manifests": ["web.yaml"], "namespace": name}}],
+        manifests=[*made, config_map(a="1")],
+        allowed_namespaces=[f"{desk.namespace}*"],
+        allowed_cluster_kinds=["Namespace"],
+    )
+    found = [(finding["severity"], finding["message"]) for finding in desk.findings()]
+    assert found == ([] if is_made else [("warning", f"there is no namespace {name}")])
+
+
 def test_a_cluster_that_can_not_be_reached_is_one_finding(desk: Desk) -> None:
     user = {"token": "not-a-real-token"}
     nowhere = desk.cluster.kubeconfig_for(user, url="https://127.0.0.1:1")

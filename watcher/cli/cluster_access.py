@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from watcher.cli.halyard import Finding, Severity
 from watcher.cli.onlooker import context_for, execution_of
-from watcher.errors import ClusterError, StageError, WatcherError
+from watcher.errors import ClusterError, ClusterFault, StageError, WatcherError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +66,7 @@ async def _check_cluster(known: str | None, check: _Check, jobs: Iterable[Job]) 
         for pipeline, stage in jobs:
             await check.look_at(pipeline, stage)
         await check.ask(client)
+        await check.find_namespaces(client)
     except ClusterError as error:
         check.found(Severity.ERROR, f"it can't be used: {error}", error.hint)
     return check.findings
@@ -116,6 +117,22 @@ class _Check:
             )
             hint = f"add to {where}: - {right.rule}"
             self.found(severity, f"no right to {right}, needed by {places}{ending}", hint)
+
+    async def find_namespaces(self, client: ClusterClient) -> None:
+        """Which namespaces are not there and come with no manifest either; without the right to
+        see them nothing is said. Raises ClusterError."""
+        kind = await client.resource("v1", "Namespace")
+        made = {n for right in self.needed if right.resource == kind.plural for n in right.names}
+        for name in sorted({right.namespace for right in self.needed} - made - {""}):
+            try:
+                is_there = await client.get(kind, "", name) is not None
+            except ClusterError as error:
+                if error.fault is not ClusterFault.FORBIDDEN:
+                    raise
+                continue
+            if not is_there:
+                hint = "create it, or apply it too"
+                self.found(Severity.WARNING, f"there is no namespace {name}", hint)
 
     def found(self, severity: Severity, message: str, hint: str | None = None) -> None:
         self.findings.append(
