@@ -27,6 +27,9 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _FORWARDING_TAKES = 60.0
 
+WRITES = "writes"
+"""In place of a method: all requests that could change an object."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -77,7 +80,18 @@ class Request:
     body: bytes = field(repr=False)
 
     def matches(self, method: str, pattern: str) -> bool:
-        return method in {"", self.method} and re.search(pattern, self.target) is not None
+        fits = self.is_write if method == WRITES else method in {"", self.method}
+        return fits and re.search(pattern, self.target) is not None
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it could change an object: no reads, no dry runs, no reviews."""
+        return (
+            self.method != "GET"
+            and "dryRun=" not in self.target
+            and not (self.method == "DELETE" and b'"dryRun"' in self.body)
+            and "/authorization.k8s.io/" not in self.target
+        )
 
 
 @dataclass(kw_only=True)
@@ -124,8 +138,8 @@ class FaultProxy:
         after: int = 0,
         times: int | None = 1,
     ) -> Rule:
-        """From now on strike requests whose target matches the pattern; "" is any method. Of
-        several rules the first that takes a request counts."""
+        """From now on strike requests whose target matches the pattern; "" is any method, WRITES
+        what could change an object. Of several rules the first that takes a request counts."""
         rule = Rule(method=method, pattern=pattern, fault=fault, after=after, times=times)
         with self._lock:
             self._rules.append(rule)
@@ -143,15 +157,8 @@ class FaultProxy:
             return [each for each in self._requests if each.matches(method, pattern)]
 
     def writes(self) -> list[Request]:
-        """Those so far that could have changed an object: no reads, no dry runs, no reviews."""
-        return [
-            each
-            for each in self.requests()
-            if each.method != "GET"
-            and "dryRun=" not in each.target
-            and not (each.method == "DELETE" and b'"dryRun"' in each.body)
-            and "/authorization.k8s.io/" not in each.target
-        ]
+        """Those so far that could have changed an object."""
+        return self.requests(WRITES)
 
     def through(self, kubeconfig: Path) -> Path:
         """A copy of a kubeconfig with a token, that leads through the proxy."""

@@ -72,7 +72,7 @@ class SecretCopies:
     async def drop_leftovers(
         self, namespace: str, has_ended: Callable[[str], Awaitable[bool]]
     ) -> int:
-        """Delete those that earlier runs of the same stage left behind; how many there were.
+        """Delete those that runs of the same stage left behind; how many there were.
 
         `has_ended` tells whether a run with that id can't need its copies any more.
         """
@@ -83,7 +83,7 @@ class SecretCopies:
         ):
             execution = text(copy, "metadata", "labels", EXECUTION_LABEL)
             name = text(copy, "metadata", "name")
-            if execution == self.execution or not await has_ended(execution):
+            if not await has_ended(execution):
                 continue
             if name.startswith(_PREFIX):
                 await self.client.delete(resource, namespace, name, uid=uid(copy))

@@ -95,12 +95,14 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoPlan:
     """All that one stage of one run changes. `unknown`: how it ended could not be read from the
-    cluster, so that it must be looked at before anything is taken back."""
+    cluster, so that it must be looked at before anything is taken back. `done`: all was taken back,
+    and only the copies of Secrets are still to go."""
 
     changes: tuple[Change, ...]
     digest: str | None
     event_time: datetime
     unknown: bool = False
+    done: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -108,6 +110,7 @@ class UndoPlan:
             "digest": self.digest,
             "event_time": self.event_time.isoformat(),
             "unknown": self.unknown,
+            "done": self.done,
         }
 
     @staticmethod
@@ -117,6 +120,7 @@ class UndoPlan:
             digest=data["digest"],
             event_time=datetime.fromisoformat(data["event_time"]),
             unknown=data["unknown"],
+            done=data["done"],
         )
 
     def joined(self, later: Iterable[Change]) -> UndoPlan:

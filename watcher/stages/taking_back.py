@@ -68,6 +68,10 @@ class TakingBack:
 
     async def run(self) -> StageOutcome:
         """The image is rejected before anything else, so that no crash lets it come again."""
+        from watcher.kube.undo import PutBack
+
+        if self.plan.done:
+            return await self._ended(PutBack())
         if self.plan.unknown and (outcome := await self._verdict()) is not None:
             return outcome
         context = self.context
@@ -79,6 +83,9 @@ class TakingBack:
         if outcome is not None:
             return outcome if done.error is None else _both(outcome, done)
         done.check()
+        return await self._ended(done)
+
+    async def _ended(self, done: PutBack) -> StageOutcome:
         await self._drop_copies()
         return Done(
             {
@@ -102,10 +109,10 @@ class TakingBack:
         return await undoing.put_back()
 
     async def _drop_copies(self) -> None:
-        """From here on nothing is left to do, were this rollback to start once more."""
+        """From here on nothing else is left to do, were this rollback to start once more."""
         copies = [(each.key.namespace, each.copy) for each in self.plan.changes if each.copy]
         if copies:
-            await self.context.memory.keep_undo(replace(self.plan, changes=()).to_json())
+            await self.context.memory.keep_undo(replace(self.plan, done=True).to_json())
             await self.copies.drop(copies)
 
     async def _last_good(self) -> dict[ObjectKey, Object]:

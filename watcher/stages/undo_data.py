@@ -158,6 +158,8 @@ class UndoData:
                 self.context.log.line(f"copies of Secrets from earlier runs stay: {error}")
 
     async def _has_ended(self, identifier: str) -> bool:
+        if identifier == self.context.execution.id:
+            return self.context.memory.undo is None  # of an attempt that ended in `settle`
         run = await self.context.children.execution(identifier)
         return run is None or run.status.is_final
 
