@@ -119,6 +119,14 @@ KILLS = "started 10 times without an end; it seems to kill its process"
             id="not all of it",
         ),
         pytest.param(
+            [DONE | {"undone": NOW}, BROKEN | {"undone": NOW, "undo_skipped": "it is ready"}],
+            stepping.Finish(
+                ExecutionStatus.FAILED,
+                "stage two: no; rolled back: one; not rolled back: two (it is ready)",
+            ),
+            id="nothing of it had to be",
+        ),
+        pytest.param(
             [DONE, BROKEN | {"undone": NOW, "undo_error": "gone"}],
             undoing.UndoStage(0),
             id="a rollback that failed does not stop the others",
@@ -252,6 +260,12 @@ def test_a_run_may_be_canceled_while_it_is_rolled_back(execution: Execution, rea
             0,
             ["before", None],
             id="rolled back in vain: what was there first is still known",
+        ),
+        pytest.param(
+            [DONE | {"undone": NOW, "undo_skipped": "ready"}, BROKEN | {"undone": NOW}],
+            0,
+            ["before", None],
+            id="not rolled back: what was there first is still known",
         ),
         pytest.param(
             [DONE | {"undo_starts": 1}, BROKEN | {"undone": NOW}],

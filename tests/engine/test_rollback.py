@@ -370,6 +370,25 @@ async def test_what_a_rollback_answers(bench: Bench, outcome: Any, error: str | 
     assert len(bench.events("rollback_failed")) == (error is not None)
 
 
+async def test_a_rollback_that_put_nothing_back_says_why(bench: Bench) -> None:
+    async def leave(context: StageContext) -> StageOutcome:
+        return Skipped("it has become ready")
+
+    bench.runs["two"], bench.undoes["two"] = fail, leave
+    bench.undoes["one"] = lambda _: raising(Crash("between the two"))
+    with suppress(Crash):
+        await bench.once(ONE_TWO)
+    del bench.undoes["one"]
+    run = await bench.once(ONE_TWO)
+    assert run.reason == (
+        "stage two: broken; rolled back: one; not rolled back: two (it has become ready)"
+    )
+    assert run.stages[1].undo_error is None
+    (said,) = bench.events("rollback_skipped")
+    assert (said["level"], said["stage"]) == ("warning", "two")
+    assert said["reason"] == "it has become ready"
+
+
 async def test_what_another_version_did_can_t_be_taken_back(bench: Bench) -> None:
     bench.runs["say"] = fail
     run = await bench.once(run_of(spec("say", kind="note")))

@@ -228,6 +228,7 @@ class StageRun:
     undo_starts: int = 0
     undone: datetime | None = None
     undo_error: str | None = None
+    undo_skipped: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from watcher.core.undoing import (
     next_undo,
     reason_of_failure,
     spec_of,
+    was_taken_back,
     was_touched_by_undo,
     with_stage,
 )
@@ -323,7 +324,7 @@ def _superseded(execution: Execution) -> StageRun | None:
 
 def _fresh(stage: StageRun) -> StageRun:
     """The stage as if it had never run; work that was not taken back, or not well, can still be."""
-    taken_back = stage.undone is not None and stage.undo_error is None
+    taken_back = was_taken_back(stage)
     undo = None if taken_back else stage.undo
     return StageRun(index=stage.index, name=stage.name, type=stage.type, log=stage.log, undo=undo)
 

@@ -52,9 +52,18 @@ def begin_undo(execution: Execution, index: int) -> Execution:
     return replace(with_stage(execution, started), status=ExecutionStatus.RUNNING)
 
 
-def conclude_undo(execution: Execution, index: int, error: str | None, now: datetime) -> Execution:
-    """The execution after that ended: well without an `error`. It is not tried again."""
-    ended = replace(execution.stages[index], undone=now, undo_error=error, undo_starts=0)
+def conclude_undo(
+    execution: Execution,
+    index: int,
+    error: str | None,
+    now: datetime,
+    *,
+    skipped: str | None = None,
+) -> Execution:
+    """The execution after that ended: well without an `error`. It is not tried again. `skipped`
+    says why there was nothing to put back."""
+    stage = execution.stages[index]
+    ended = replace(stage, undone=now, undo_error=error, undo_skipped=skipped, undo_starts=0)
     return with_stage(execution, ended)
 
 
@@ -67,15 +76,26 @@ def release_undo(execution: Execution, index: int) -> Execution:
 def reason_of_failure(execution: Execution, failed: StageRun) -> str:
     """Why the execution failed, and how taking it back went."""
     undone = [stage for stage in execution.stages if stage.undone is not None]
-    back = ", ".join(stage.name for stage in undone if stage.undo_error is None)
+    back = ", ".join(stage.name for stage in undone if was_taken_back(stage))
     reasons = [f"stage {failed.name}: {failed.error}"]
     reasons += [f"rolled back: {back}"] if back else []
+    reasons += [
+        f"not rolled back: {stage.name} ({stage.undo_skipped})"
+        for stage in undone
+        if stage.undo_skipped is not None
+    ]
     reasons += [
         f"ROLLBACK FAILED: stage {stage.name}: {stage.undo_error}"
         for stage in undone
         if stage.undo_error is not None
     ]
     return "; ".join(reasons)
+
+
+def was_taken_back(stage: StageRun) -> bool:
+    """Whether its work was put back, and well."""
+    ended_otherwise = stage.undo_error is not None or stage.undo_skipped is not None
+    return stage.undone is not None and not ended_otherwise
 
 
 def is_half_undone(stage: StageRun) -> bool:

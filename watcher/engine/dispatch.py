@@ -20,6 +20,7 @@ from watcher.engine.invocation import (
     Invoker,
     error_of,
     keys,
+    skipped_of,
 )
 from watcher.errors import StateLocked, StateUnwritable
 from watcher.stages.base import Stage, StageLog
@@ -113,9 +114,11 @@ class Dispatcher:
         self._fault("undo.before_outcome")
         if outcome is None:
             return await self._undo_interrupted(begun, index, active)
-        return await self._undo_ended(begun, index, error_of(outcome))
+        return await self._undo_ended(begun, index, error_of(outcome), skipped_of(outcome))
 
-    async def _undo_ended(self, execution: Execution, index: int, error: str | None) -> Execution:
+    async def _undo_ended(
+        self, execution: Execution, index: int, error: str | None, skipped: str | None = None
+    ) -> Execution:
         if error is not None:
             self._log.error(
                 Event.ROLLBACK_FAILED,
@@ -124,7 +127,10 @@ class Dispatcher:
                 error=error,
                 hint="what the stage did is still there, in whole or in part: look at its log",
             )
-        ended = undoing.conclude_undo(execution, index, error, self._now())
+        if skipped is not None:
+            name = execution.stages[index].name
+            self._log.warning(Event.ROLLBACK_SKIPPED, **keys(execution), stage=name, reason=skipped)
+        ended = undoing.conclude_undo(execution, index, error, self._now(), skipped=skipped)
         return await self._write(ended, index, tells=False)
 
     async def _undo_interrupted(self, begun: Execution, index: int, active: Active) -> Execution:

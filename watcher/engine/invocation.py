@@ -233,6 +233,11 @@ def error_of(outcome: StageOutcome) -> str | None:
     return None if isinstance(outcome, Done | Skipped) else getattr(outcome, "reason", str(outcome))
 
 
+def skipped_of(outcome: StageOutcome) -> str | None:
+    """Why a rollback put nothing back, None when it had something to do."""
+    return outcome.reason if isinstance(outcome, Skipped) else None
+
+
 def keys(execution: Execution) -> dict[str, str]:
     """What every log line about an execution says."""
     return {"execution": execution.id, "pipeline": execution.pipeline.name}

@@ -273,8 +273,8 @@ def _update_stage(db: sqlite3.Connection, execution: Execution, index: int) -> N
     db.execute(
         "UPDATE stage_run SET status = ?, attempts = ?, starts = ?, started = ?, finished = ?, "
         "suspended = ?, wake = ?, deadline = ?, waiting_for = ?, resumed = ?, error = ?, "
-        "outputs = ?, log = ?, undo = ?, undo_starts = ?, undone = ?, undo_error = ? "
-        "WHERE execution = ? AND position = ?",
+        "outputs = ?, log = ?, undo = ?, undo_starts = ?, undone = ?, undo_error = ?, "
+        "undo_skipped = ? WHERE execution = ? AND position = ?",
         (*stage_values(execution.stages[index]), execution.id, index),
     )
 

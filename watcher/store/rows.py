@@ -26,7 +26,8 @@ EXECUTION_COLUMNS = (
 STAGE_COLUMNS = (
     "s.execution, s.position, s.name, s.type, s.status, s.attempts, s.starts, s.started, "
     "s.finished, s.suspended, s.wake, s.deadline, s.waiting_for, s.resumed, s.error, s.outputs, "
-    "a.approved, a.person, a.time, s.undo_starts, s.undone, s.undo_error"
+    "a.approved, a.person, a.time, s.undo_starts, s.undone, s.undo_error, "
+    "s.undo_skipped"
 )
 
 
@@ -130,6 +131,7 @@ def stage_values(stage: StageRun) -> tuple[object, ...]:
         stage.undo_starts,
         seconds(stage.undone),
         clean(stage.undo_error),
+        clean(stage.undo_skipped),
     )
 
 
@@ -184,6 +186,7 @@ def _stage(row: tuple[Any, ...]) -> StageRun:
         undo_starts=row[19],
         undone=moment(row[20]),
         undo_error=row[21],
-        log=row[22],
-        undo=from_text(row[23]),
+        undo_skipped=row[22],
+        log=row[23],
+        undo=from_text(row[24]),
     )

@@ -201,6 +201,7 @@ _ROLLBACK: Migration = (
     "ALTER TABLE stage_run ADD COLUMN undo_starts INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE stage_run ADD COLUMN undone REAL",
     "ALTER TABLE stage_run ADD COLUMN undo_error TEXT",
+    "ALTER TABLE stage_run ADD COLUMN undo_skipped TEXT",
     # How often a person had the run taken up again.
     "ALTER TABLE execution ADD COLUMN retries INTEGER NOT NULL DEFAULT 0",
     # What a stage of a run applied to a cluster, compressed JSON without the values of Secrets.

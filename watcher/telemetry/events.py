@@ -34,6 +34,7 @@ class Event(StrEnum):
     STAGE_FINISHED = "stage_finished"
     ROLLBACK_STARTED = "rollback_started"
     ROLLBACK_FAILED = "rollback_failed"
+    ROLLBACK_SKIPPED = "rollback_skipped"
     REQUEST_SERVED = "request_served"
     STATE_FAILED = "state_failed"
     INTERNAL_ERROR = "internal_error"
