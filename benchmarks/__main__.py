@@ -9,7 +9,7 @@ from importlib import import_module
 
 from benchmarks.measuring import Goal
 
-NAMES = ("once", "many", "shares")
+NAMES = ("once", "many", "shares", "deploy")
 
 
 def main() -> int:
