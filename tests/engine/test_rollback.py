@@ -370,6 +370,19 @@ async def test_what_a_rollback_answers(bench: Bench, outcome: Any, error: str | 
     assert len(bench.events("rollback_failed")) == (error is not None)
 
 
+async def test_the_next_try_of_a_rollback_knows_what_the_last_one_kept(bench: Bench) -> None:
+    async def in_two_tries(context: StageContext) -> StageOutcome:
+        if context.memory.undo == "half":
+            return Done()
+        await context.memory.keep_undo("half")
+        return Retry("not yet")
+
+    bench.runs["one"], bench.undoes["one"] = fail, in_two_tries
+    run = await bench.once(run_of(spec("one")))
+    assert bench.calls == ["run one", "undo one", "undo one"]
+    assert run.stages[0].undo_error is None
+
+
 async def test_a_rollback_that_put_nothing_back_says_why(bench: Bench) -> None:
     async def leave(context: StageContext) -> StageOutcome:
         return Skipped("it has become ready")

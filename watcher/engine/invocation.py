@@ -185,6 +185,8 @@ class Invoker:
             outcome = await self._called(begun, index, active, call)
             if not isinstance(outcome, Retry):
                 return outcome
+            if active.memory is not None:
+                begun = stepping.remember(begun, index, active.memory.resumed, active.memory.undo)
             active.trouble = outcome.reason
             if active.log is not None:
                 active.log.line(f"rollback: {outcome.reason}; trying again")
