@@ -134,7 +134,7 @@ def test_the_values_of_a_secret_are_kept_apart() -> None:
 
 def test_a_plan_survives_the_state_file() -> None:
     whole = change(how=How.REPLACED, made="2", before=config_map(a="1"), copy="x", marks=("m",))
-    kept = replace(plan(whole, change()), digest="sha256:d", unknown=True)
+    kept = replace(plan(whole, change()), digest="sha256:d", unknown=True, blames_image=True)
     assert UndoPlan.from_json(json.loads(json.dumps(kept.to_json()))) == kept
 
 

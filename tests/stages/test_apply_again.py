@@ -139,7 +139,7 @@ async def test_what_a_cluster_refuses_to_show_is_not_rolled_back_unseen(
     cluster_proxy.fault("GET", "deployments/web$", Answer(status=403), after=1, times=1)
     run = await deploying.deploy("2", digest=DIGEST)
     assert run.status is FAILED
-    assert "nothing was rolled back: once the cluster answered again" in str(run.reason)
+    assert "not rolled back: apply (when it was looked at again, the rollout has" in str(run.reason)
     assert deploying.image("Deployment") == f"{IMAGE}:2"
     assert await deploying.rejections() == []
 

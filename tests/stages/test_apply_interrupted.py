@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.kube.cluster import RealCluster
-from tests.kube.proxy import Answer, FaultProxy, Hang, Rule
+from tests.kube.proxy import Answer, Delay, FaultProxy, Hang, Rule
 from tests.stages.deploying import (
     BROKEN,
     DIGEST,
@@ -112,8 +112,7 @@ async def test_on_an_unknown_state_nothing_is_taken_back(
     run = await deploying.execution(identifier)
     assert run.status is FAILED
     assert "what became of the rollout is unknown" in str(run.reason)
-    assert "ROLLBACK FAILED" in str(run.reason)
-    assert "nothing was rolled back: once the cluster answered again" in str(run.reason)
+    assert "not rolled back: apply (when it was looked at again, the rollout has" in str(run.reason)
     assert deploying.image("Deployment") == f"{IMAGE}:2"
     assert await deploying.rejections() == []
 
@@ -124,12 +123,51 @@ async def test_a_failure_in_the_middle_names_what_was_applied_and_takes_it_back(
     deploying.manifest("web.yaml", config_map(a="1"), workload())
     through(proxy, deploying, apply("web.yaml", on_failure="rollback"))
     proxy.fault("PATCH", WRITES.format("deployments/web"), Answer(status=403), times=None)
-    run = await deploying.deploy("1")
+    run = await deploying.deploy("1", digest=DIGEST)
     assert run.status is FAILED
     assert "applied before: configmap/settings" in str(run.reason)
     assert "rolled back: apply" in str(run.reason)
     assert not deploying.exists("ConfigMap", "settings")
     assert "deployment.apps/web" not in run.stages[0].log.partition("failed")[2]
+    assert await deploying.rejections() == []
+
+
+async def test_when_pruning_is_refused_the_image_is_not_to_blame(
+    deploying: Deploying, proxy: FaultProxy
+) -> None:
+    deploying.manifest("web.yaml", workload(), config_map("other", b="2"))
+    through(proxy, deploying, apply("web.yaml", on_failure="rollback", prune=True))
+    await deploying.deploy("1")
+    deploying.manifest("web.yaml", workload())
+    proxy.fault("DELETE", "configmaps/other", Answer(status=403), after=1)
+    run = await deploying.deploy("2", digest=DIGEST)
+    assert str(run.reason).endswith("rolled back: apply"), run.reason
+    assert deploying.image("Deployment") == f"{IMAGE}:1"
+    assert await deploying.rejections() == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "ends", "image"),
+    [
+        pytest.param("2", "not rolled back: apply (when it was looked at again", "2", id="ready"),
+        pytest.param("2-bad", "rolled back: apply", "1", id="broken"),
+    ],
+)
+async def test_after_a_time_out_in_the_wait_the_rollout_is_looked_at_first(
+    deploying: Deploying, proxy: FaultProxy, tag: str, ends: str, image: str
+) -> None:
+    deploying.manifest("web.yaml", workload())
+    stage = apply("web.yaml", on_failure="rollback", wait="5s")
+    through(proxy, deploying, stage)
+    await deploying.deploy("1")
+    through(proxy, deploying, {**stage, "timeout": "10s"})
+    proxy.fault("PATCH", WRITES.format("deployments/web"), Delay(6.0))
+    proxy.fault("GET", "deployments/web$", Delay(9.0), after=1)
+    run = await deploying.deploy(tag, digest=DIGEST)
+    assert "the stage took longer than its time-out of 10 s" in str(run.reason)
+    assert f"; {ends}" in str(run.reason)
+    assert deploying.image("Deployment") == f"{IMAGE}:{image}"
+    assert len(await deploying.rejections()) == (image == "1")
 
 
 async def test_when_the_first_write_is_refused_there_is_nothing_to_take_back(

@@ -187,6 +187,21 @@ async def test_what_somebody_changed_since_is_left_alone(deploying: Deploying) -
     assert deploying.get("ConfigMap", "settings")["data"] == {"a": "1"}
 
 
+async def test_when_all_of_it_is_left_alone_nothing_was_rolled_back_and_nothing_is_rejected(
+    deploying: Deploying,
+) -> None:
+    kubectl = ["kubectl", f"--kubeconfig={deploying.cluster.kubeconfig}", "-n", deploying.namespace]
+    deploying.manifest("web.yaml", workload())
+    change = [*kubectl, "set", "image", "deployment/web", "web=acme/web:by-hand"]
+    deploying.configure(apply("web.yaml"), {"command": change}, BROKEN)
+    run = await deploying.deploy("2", digest=DIGEST)
+    assert str(run.reason).endswith(
+        f"; not rolled back: apply (deployment.apps/web in namespace {deploying.namespace} was "
+        "left alone: somebody has changed what it runs since)"
+    )
+    assert await deploying.rejections() == []
+
+
 async def test_fields_that_somebody_took_since_are_left_to_them(deploying: Deploying) -> None:
     deploying.manifest("web.yaml", workload(replicas=1))
     deploying.configure(apply("web.yaml"))

@@ -29,15 +29,20 @@ _GONE_POLL = 0.5
 
 @dataclass(slots=True)
 class PutBack:
-    """What became of each object. `targets` are those whose rollout is to be followed; `faults`
-    are refusals, a line each, and `error` the first of them."""
+    """What became of each object; of those that are `left` alone, why. `targets` are those whose
+    rollout is to be followed; `faults` are refusals, a line each, and `error` the first of them."""
 
     restored: list[ObjectKey] = field(default_factory=list)
     deleted: list[ObjectKey] = field(default_factory=list)
-    left: list[ObjectKey] = field(default_factory=list)
+    left: dict[ObjectKey, str] = field(default_factory=dict)
     targets: list[Followed] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     error: ClusterError | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there were objects to put back, and all of them had to be left alone."""
+        return bool(self.left) and not (self.restored or self.deleted or self.faults)
 
     def check(self) -> None:
         """Raises StageError that names all that could not be put back; a temporary one where
@@ -53,13 +58,15 @@ class PutBack:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undoing:
     """One rollback. `last_good` holds the objects as the last run that went well applied them; of
-    the others what was read before counts. `tell` is given a line for each object."""
+    the others what was read before counts. `tell` is given a line for each object; `prepare` is
+    called before anything is written."""
 
     client: ClusterClient
     plan: UndoPlan
     last_good: dict[ObjectKey, Object]
     copies: SecretCopies
     tell: Callable[[str], None]
+    prepare: Callable[[], Awaitable[None]]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     done: PutBack = field(default_factory=PutBack)
 
@@ -101,7 +108,7 @@ class Undoing:
                 self.done.error = error
 
     def _leave(self, change: Change, why: str) -> None:
-        self.done.left.append(change.key)
+        self.done.left[change.key] = why
         self.tell(f"{change.key} left alone: {why}")
 
     async def _restore(self, change: Change) -> None:
@@ -122,6 +129,7 @@ class Undoing:
                 return
 
     async def _restore_from(self, change: Change, resource: Resource, live: Object | None) -> None:
+        await self.prepare()
         if change.how is How.REPLACED and live is not None and uid(live) != change.uid:
             await self.client.delete(resource, change.key.namespace, change.key.name, uid=uid(live))
             await self._gone(resource, change.key, uid(live))
@@ -174,11 +182,13 @@ class Undoing:
             raise
         live = await self.client.get(resource, key.namespace, key.name)
         if live is None:
+            self.done.deleted.append(key)
             return
         why = foreign(change, live, self.plan.event_time)
         if why:
             self._leave(change, why)
             return
+        await self.prepare()
         await self.client.delete(resource, key.namespace, key.name, uid=uid(live))
         self.done.deleted.append(key)
         self.tell(f"{key} deleted: this run had created it")

@@ -95,13 +95,15 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoPlan:
     """All that one stage of one run changes. `unknown`: how it ended could not be read from the
-    cluster, so that it must be looked at before anything is taken back. `done`: all was taken back,
+    cluster, so that it must be looked at before anything is taken back. `blames_image`: all was
+    applied, and either the rollout failed or a later stage did. `done`: all was taken back,
     and only the copies of Secrets are still to go."""
 
     changes: tuple[Change, ...]
     digest: str | None
     event_time: datetime
     unknown: bool = False
+    blames_image: bool = False
     done: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -110,6 +112,7 @@ class UndoPlan:
             "digest": self.digest,
             "event_time": self.event_time.isoformat(),
             "unknown": self.unknown,
+            "blames_image": self.blames_image,
             "done": self.done,
         }
 
@@ -120,6 +123,7 @@ class UndoPlan:
             digest=data["digest"],
             event_time=datetime.fromisoformat(data["event_time"]),
             unknown=data["unknown"],
+            blames_image=data["blames_image"],
             done=data["done"],
         )
 

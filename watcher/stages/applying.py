@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from watcher.core.change import ChangeKind
 from watcher.core.deployment import Bundle
-from watcher.core.pipeline import Done, Json, Retry, StageOutcome, Superseded
-from watcher.errors import ClusterError, StageError
+from watcher.core.pipeline import Done, Failed, Json, Retry, StageOutcome, Superseded
+from watcher.errors import StageError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, event_time, is_dry_run, wait_of
 from watcher.stages.image_binding import BoundDocuments, bind_image
@@ -146,13 +146,11 @@ class Applying:
             for result in results
             if result.key in followed and result.object is not None
         ]
-        try:
-            rollout = await rollout_of(self.place, targets, self.wait, self.context)
-        except ClusterError:
-            await self.undo.known(is_unknown=True)
-            raise
-        outcome = outcome_of(rollout)
-        await self.undo.known(isinstance(outcome, Retry))
+        await self.undo.followed(unknown=True)
+        outcome = outcome_of(await rollout_of(self.place, targets, self.wait, self.context))
+        await self.undo.followed(
+            unknown=isinstance(outcome, Retry), blames_image=isinstance(outcome, Failed)
+        )
         return outcome
 
     async def _pruned(self, plan: Plan, results: Sequence[Result]) -> tuple[Result, ...]:

@@ -131,8 +131,9 @@ class Undoable(Stage, Protocol):
 
     async def undo(self, options: Json, context: StageContext) -> StageOutcome:
         """Put back what was there before `run`; called only when the stage's memory holds what
-        undoing needs, after a crash once more. Done ends it well, a log line says what was put
-        back; Skipped where nothing was put back, with the reason. Everything else is a rollback that failed, a Retry is tried again first."""
+        undoing needs, after a crash once more. Done ends it well, and a log line says what was
+        put back; Skipped says why nothing was. Everything else is a rollback that failed, a Retry
+        is tried again first."""
         ...
 
 

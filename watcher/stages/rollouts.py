@@ -4,7 +4,7 @@ this package only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def outcome_of(rollout: Rollout) -> StageOutcome | None:
     """
     from watcher.kube.rollout import RolloutState
 
-    reasons = _told(rollout.reasons)
+    reasons = told(rollout.reasons)
     match rollout.state:
         case RolloutState.READY:
             return None
@@ -87,7 +87,9 @@ async def freed(place: Place, targets: Sequence[Followed], context: StageContext
         )
 
 
-def _told(reasons: Sequence[str]) -> str:
+def told(reasons: Iterable[str]) -> str:
+    """The first few of them, in one line."""
+    reasons = list(reasons)
     left = len(reasons) - _MOST_REASONS
     more = f"; and {left} more" if left > 0 else ""
     return "; ".join(reasons[:_MOST_REASONS]) + more

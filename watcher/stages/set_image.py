@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from watcher.config.fields import Field, Kind, Section, Text
 from watcher.core.change import ChangeKind
-from watcher.core.pipeline import Done, Json, StageOutcome, Superseded
+from watcher.core.pipeline import Done, Failed, Json, Skipped, StageOutcome, Superseded
 from watcher.errors import StageError, WatcherError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import (
@@ -78,7 +78,12 @@ class SetImageStage:
         }
         wait = None if dry_run else wait_of(options)
         target = Followed(resource=resource, applied=item)
-        return outcome_of(await rollout_of(setting.place, [target], wait, context)) or Done(outputs)
+        outcome = outcome_of(await rollout_of(setting.place, [target], wait, context))
+        outcome = outcome or Done(outputs)
+        kept = context.memory.undo
+        if kept is not None and isinstance(outcome, Done | Failed):
+            await context.memory.keep_undo({**kept, "blames_image": True})
+        return outcome
 
     async def undo(self, options: Json, context: StageContext) -> StageOutcome:
         from watcher.kube.follow import Followed
@@ -87,7 +92,7 @@ class SetImageStage:
         setting = await _Setting.of(options, context)
         resource, item = await setting.set_back(kept)
         if item is None:
-            return Done({"image": None})
+            return Skipped(f"{setting.workload} was left alone: somebody has changed it since")
         target = Followed(resource=resource, applied=item)
         wait = rollback_wait_of(options)
         return await settled(setting.place, [target], wait, context) or Done(
@@ -151,8 +156,8 @@ class _Setting:
             raise
 
     async def set_back(self, kept: Json) -> tuple[Resource, Object | None]:
-        """Patch back; None for a workload that somebody else changed since. The image is rejected
-        before that, so that no crash lets it come again."""
+        """Patch back; None for a workload that somebody else changed since. Where the image may be
+        at fault it is rejected before that, so that no crash lets it come again."""
         from watcher.kube.objects import ObjectKey
         from watcher.kube.reading import uid
         from watcher.kube.workloads import container_image, image_patch
@@ -162,12 +167,12 @@ class _Setting:
         async def patch(live: Object) -> Json:
             nonlocal left
             current = container_image(live, self.container)
-            if current != kept["before"]:
-                await reject(self.context, kept["digest"])
             left = uid(live) != kept["uid"] or current not in (kept["after"], kept["before"])
             if left:
                 log.line(f"{ObjectKey.of(live)} left alone: somebody has changed it since")
                 return None
+            if kept["blames_image"]:
+                await reject(self.context, kept["digest"])
             log.line(f"{ObjectKey.of(live)}: container {self.container} back to {kept['before']}")
             if current == kept["before"]:
                 return None
@@ -228,6 +233,7 @@ class _Setting:
                 "before": before,
                 "after": after,
                 "digest": self.context.execution.digest,
+                "blames_image": False,
                 "notes": {name: annotations.get(name) for name in sorted(NOTE_KEYS)},
             }
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watcher.core.pipeline import (
@@ -16,6 +17,7 @@ from watcher.core.pipeline import (
     Failed,
     Json,
     Retry,
+    Skipped,
     StageOutcome,
     Superseded,
 )
@@ -23,17 +25,18 @@ from watcher.errors import ClusterError, ClusterFault, StageError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, rollback_wait_of
 from watcher.stages.rejections import reject
-from watcher.stages.rollouts import outcome_of, rollout_of, settled
+from watcher.stages.rollouts import outcome_of, rollout_of, settled, told
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from watcher.core.deployment import Bundle
     from watcher.kube.follow import Followed
     from watcher.kube.objects import Object, ObjectKey
     from watcher.kube.secret_copies import SecretCopies
     from watcher.kube.undo import PutBack
     from watcher.kube.undo_plan import UndoPlan
+
+_LONGEST_LOOK = timedelta(minutes=1)
+"""The rollback has as long as the stage has, and most of that is for putting back."""
 
 _EXECUTION_NOTE = "registry-watcher/execution"
 
@@ -67,23 +70,35 @@ class TakingBack:
         )
 
     async def run(self) -> StageOutcome:
-        """The image is rejected before anything else, so that no crash lets it come again."""
+        """Skipped where nothing is put back; the image is not rejected then."""
         from watcher.kube.undo import PutBack
 
         if self.plan.done:
             return await self._ended(PutBack())
-        if self.plan.unknown and (outcome := await self._verdict()) is not None:
-            return outcome
-        context = self.context
-        await reject(context, self.plan.digest)
+        if self.plan.unknown:
+            return await self._verdict() or await self._with_failed_rollout()
         done = await self._put_back()
+        if done.is_nothing:
+            return Skipped(told(f"{key} was left alone: {why}" for key, why in done.left.items()))
+        await self._reject()
         if done.error is not None and done.error.temporary:
             done.check()
-        outcome = await settled(self.place, done.targets, self.wait, context)
+        outcome = await settled(self.place, done.targets, self.wait, self.context)
         if outcome is not None:
             return outcome if done.error is None else _both(outcome, done)
         done.check()
         return await self._ended(done)
+
+    async def _with_failed_rollout(self) -> StageOutcome:
+        """Now that it is known, it is not looked at again: it will be that of what is put back."""
+        plan = replace(self.plan, unknown=False, blames_image=True)
+        await self.context.memory.keep_undo(plan.to_json())
+        return await replace(self, plan=plan).run()
+
+    async def _reject(self) -> None:
+        """Also before the first write, so that no crash lets the image come again."""
+        if self.plan.blames_image:
+            await reject(self.context, self.plan.digest)
 
     async def _ended(self, done: PutBack) -> StageOutcome:
         await self._drop_copies()
@@ -104,6 +119,7 @@ class TakingBack:
             last_good=await self._last_good(),
             copies=self.copies,
             tell=self.context.log.line,
+            prepare=self._reject,
             sleep=self.context.sleep,
         )
         return await undoing.put_back()
@@ -153,7 +169,8 @@ class TakingBack:
         """What became of the rollout, now that the cluster may answer again; None when it failed
         and is to be taken back."""
         self.context.log.line("what became of the rollout was unknown: looking again")
-        rollout = await rollout_of(self.place, await self._targets(), self.wait, self.context)
+        wait = min(self.wait, _LONGEST_LOOK)
+        rollout = await rollout_of(self.place, await self._targets(), wait, self.context)
         outcome = outcome_of(rollout)
         if isinstance(outcome, Failed):
             return None
@@ -162,7 +179,7 @@ class TakingBack:
         how = "the rollout has become ready"
         if isinstance(outcome, Superseded):
             how = outcome.reason
-        return Failed(f"nothing was rolled back: once the cluster answered again, {how}")
+        return Skipped(f"when it was looked at again, {how}")
 
     async def _targets(self) -> list[Followed]:
         from watcher.kube.follow import Followed

@@ -61,7 +61,8 @@ class UndoData:
         return any(stage.on_failure is OnFailure.ROLLBACK for stage in stages)
 
     async def keep(self, plan: Plan) -> None:
-        """Before the first write."""
+        """Before the first write. What an earlier attempt came to says nothing about this one."""
+        self.earlier = self.plan = replace(self.earlier, unknown=False, blames_image=False)
         if self._may_come:
             await self._drop_leftovers(plan)
         await self._keep([change async for change in self._changes_of(plan.items)])
@@ -100,19 +101,21 @@ class UndoData:
         self.plan = self.earlier.joined(later).with_made(made)
         await self._save()
 
-    async def known(self, is_unknown: bool) -> None:
-        """Whether it could not be seen what became of the rollout."""
-        if self.plan.changes and self.plan.unknown is not is_unknown:
-            self.plan = replace(self.plan, unknown=is_unknown)
-            await self._save()
+    async def followed(self, *, unknown: bool = False, blames_image: bool = False) -> None:
+        """Whether it can't be seen what became of the rollout, and whether it failed."""
+        self.plan = replace(self.plan, unknown=unknown, blames_image=blames_image)
+        await self._save()
 
     async def settle(self) -> None:
-        """The stage went well: without a later stage that rolls back, no copy is needed."""
+        """The stage went well: from now on the image is to blame for a failure of a later stage.
+        Without one that rolls back, no copy is needed."""
         later = self.context.execution.pipeline.stages[self.context.index + 1 :]
         copies = [(each.key.namespace, each.copy) for each in self.plan.changes if each.copy]
         if copies and not any(stage.on_failure is OnFailure.ROLLBACK for stage in later):
             await self.context.memory.keep_undo(None)
             await self.copies.drop(copies)
+        else:
+            await self.followed(blames_image=True)
 
     async def _changes_of(self, items: Iterable[PlannedObject]) -> AsyncIterator[Change]:
         from watcher.kube.migration import MIGRATED
