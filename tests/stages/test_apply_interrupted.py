@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.kube.cluster import RealCluster
-from tests.kube.proxy import Answer, Delay, FaultProxy, Hang, Rule
+from tests.kube.proxy import Answer, Delay, FaultProxy, Hang, Reset, Rule
 from tests.stages.deploying import (
     BROKEN,
     DIGEST,
@@ -130,6 +130,19 @@ async def test_a_failure_in_the_middle_names_what_was_applied_and_takes_it_back(
     assert not deploying.exists("ConfigMap", "settings")
     assert "deployment.apps/web" not in run.stages[0].log.partition("failed")[2]
     assert await deploying.rejections() == []
+
+
+async def test_what_may_have_been_written_beside_a_refusal_is_taken_back(
+    deploying: Deploying, proxy: FaultProxy
+) -> None:
+    deploying.manifest("web.yaml", config_map("lost", a="1"), config_map("refused", a="1"))
+    through(proxy, deploying, apply("web.yaml", bind="off", on_failure="rollback"))
+    proxy.fault("PATCH", WRITES.format("configmaps/lost"), Reset(forwarded=True), times=None)
+    proxy.fault("PATCH", WRITES.format("configmaps/refused"), Answer(status=403), times=None)
+    run = await deploying.deploy("1")
+    assert str(run.reason).endswith("rolled back: apply"), run.reason
+    assert not deploying.exists("ConfigMap", "lost")
+    assert "configmap/refused" not in run.stages[0].log.partition("rolling back")[2]
 
 
 async def test_when_pruning_is_refused_the_image_is_not_to_blame(

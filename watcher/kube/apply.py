@@ -126,7 +126,12 @@ class _Run:
                 return await self._written(item)
             except WatcherError as error:
                 problems.append(Problem(str(item.key), error))
-                return replace(_not_applied(item), action=Action.FAILED, reason=error.message)
+                return replace(
+                    _not_applied(item),
+                    action=Action.FAILED,
+                    reason=error.message,
+                    is_doubtful=error.temporary,
+                )
 
         await each(wave, work, stop=lambda result: result.action is Action.FAILED, done=self._note)
         if problems:

@@ -111,7 +111,8 @@ class PlannedObject:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What became of one object; `object` is as the cluster holds it now, None where it is gone or
-    unknown. `reason` says why it failed or is kept; `warnings` are those that the plan had not."""
+    unknown. `reason` says why it failed or is kept; `warnings` are those that the plan had not.
+    `is_doubtful`: it failed, and may have been written nevertheless."""
 
     key: ObjectKey
     action: Action
@@ -119,6 +120,7 @@ class Result:
     object: Object | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

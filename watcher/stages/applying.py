@@ -130,9 +130,9 @@ class Applying:
                 clock=lambda: self.context.now().timestamp(),
             )
         except (ApplyFailed, Newer) as error:
-            await self.undo.answered(plan, error.results, doubtful=error.temporary)
+            await self.undo.answered(plan, error.results)
             raise
-        await self.undo.answered(plan, results, doubtful=False)
+        await self.undo.answered(plan, results)
         return results
 
     async def _followed(self, plan: Plan, results: Sequence[Result]) -> StageOutcome | None:

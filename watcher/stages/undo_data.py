@@ -84,9 +84,9 @@ class UndoData:
                 changes.append(await self._with_copy(change, live, None, frozenset()))
         await self._keep(changes)
 
-    async def answered(self, plan: Plan, results: Sequence[Result], *, doubtful: bool) -> None:
-        """After the writes, also when they stopped in the middle: only what was sent is taken back.
-        `doubtful`: of the objects that failed nobody knows whether they were written."""
+    async def answered(self, plan: Plan, results: Sequence[Result]) -> None:
+        """After the writes, also when they stopped in the middle: only what was sent, or may have
+        been, is taken back."""
         from watcher.kube.plan import Action
 
         half_way = {item.key for item in plan.items if item.action is Action.REPLACED}
@@ -94,7 +94,7 @@ class UndoData:
             each.key
             for each in results
             if each.action.writes
-            or (each.action is Action.FAILED and (doubtful or each.key in half_way))
+            or (each.action is Action.FAILED and (each.is_doubtful or each.key in half_way))
         }
         later = [change for change in self.plan.changes if change.key in sent]
         made = [each.object for each in results if each.key in sent and each.object is not None]
