@@ -13,6 +13,9 @@ import pytest
 
 from tests.cli.conftest import REPOSITORY, Bench
 from tests.cli.test_rejections import reject
+from watcher.cli.base import Invocation
+from watcher.cli.follow import PATIENCE_SECONDS, follow
+from watcher.cli.session import load_config
 from watcher.store.lock import StateLock
 from watcher.testing.registry import FakeRegistry
 
@@ -96,6 +99,36 @@ def test_a_run_by_hand_is_carried_out_by_the_daemon(
     result = bench.run("trigger", "web", "--tag", "1.0", "--wait")
     assert "stage greet: SUCCEEDED" in result.stderr
     assert "no daemon runs" not in bench.run("trigger", "web", "--tag", "1.0").stdout
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        pytest.param([(0.0, 1.0)], id="gone for good"),
+        pytest.param([(0.0, 1.0), (4.0, 7.0)], id="gone, and back in time"),
+    ],
+)
+def test_a_run_that_its_daemon_leaves_is_carried_out_by_who_waits(
+    bench: Bench, registry: FakeRegistry, held: list[tuple[float, float]]
+) -> None:
+    registry.push(REPOSITORY, "1.0")
+    invocation = Invocation(config=bench.configure(registry.address))
+    identifier = bench.json("trigger", "web", "--tag", "1.0")["id"]
+    lock = StateLock(bench.directory / "watcher.db", command="watcher run")
+    lock.acquire()
+    is_held, now = True, 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal is_held, now
+        now += seconds
+        wanted = any(start <= now < end for start, end in held)
+        if wanted != is_held:
+            (lock.acquire if wanted else lock.release)()
+            is_held = wanted
+
+    run = follow(invocation, load_config(invocation), identifier, sleep=sleep, clock=lambda: now)
+    assert run.status == "SUCCEEDED"
+    assert now == pytest.approx(held[-1][1] + PATIENCE_SECONDS, abs=0.5)
 
 
 def test_a_switch_holds_at_once(
