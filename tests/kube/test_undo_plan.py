@@ -143,8 +143,24 @@ def test_a_later_attempt_does_not_change_what_was_before() -> None:
     joined = first.joined([change(before=config_map(a="2"), marks=("two", "three"))])
     assert joined.changes == (change(before=config_map(a="1"), marks=("one", "two", "three")),)
     created = plan(change(how=How.CREATED, uid=""))
-    again = created.joined([change(uid="7")]).changes[0]
+    again = created.joined([change(uid="7", made="7")]).changes[0]
     assert (again.how, again.made) == (How.CREATED, "7")
+    theirs = created.joined([change(uid="7")]).changes[0]
+    assert (theirs.how, theirs.made) == (How.CREATED, "")
+    replaced = plan(change(how=How.REPLACED))
+    assert replaced.joined([change(uid="7", made="7")]).changes[0].made == "7"
+    assert replaced.joined([change(made="1")]).changes[0].made == ""
+
+
+def test_whether_an_earlier_attempt_made_what_is_there_is_told_by_its_fields() -> None:
+    time = "2026-03-01T12:00:00Z"
+    ours = config_map(owned("a", time=time), uid="7")
+    ours["metadata"]["creationTimestamp"] = time
+    theirs = config_map(owned("a", manager="ann", time=time), uid="7")
+    theirs["metadata"]["creationTimestamp"] = time
+    made = [change_of(How.CHANGED, it, live=it, result=it).made for it in (ours, theirs)]
+    assert made == ["7", ""]
+    assert change_of(How.REPLACED, ours, live=ours, result=ours).made == ""
 
 
 def test_the_answer_tells_which_object_was_made_and_what_it_runs() -> None:
@@ -153,16 +169,17 @@ def test_the_answer_tells_which_object_was_made_and_what_it_runs() -> None:
     time = "2026-03-01T12:00:00Z"
     made = deployment()
     made["metadata"] |= {"creationTimestamp": time, "managedFields": [entry({}, time=time)]}
-    first, second = planned.with_made([made]).changes
+    first, second = planned.with_made([(made, None)]).changes
     assert first.made == "1"
     assert first.marks == (template_mark(deployment()),)
     assert second == change()
-    kept = plan(change(key=key)).with_made([made]).changes[0]
+    kept = plan(change(key=key)).with_made([(made, True)]).changes[0]
     assert kept.made == ""
     theirs = deployment()
     theirs["metadata"]["managedFields"] = [entry({"f:spec": {}}, "ann")]
-    assert planned.with_made([theirs]).changes[0].made == ""
-    assert planned.with_made([deployment()]).changes[0].made == "1"
+    assert planned.with_made([(theirs, None)]).changes[0].made == ""
+    assert planned.with_made([(made, False)]).changes[0].made == ""
+    assert planned.with_made([(deployment(), True)]).changes[0].made == "1"
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,23 @@ async def test_stopped_between_two_objects_it_goes_on_and_still_knows_what_it_cr
     assert not deploying.exists("Deployment", "web")
 
 
+async def test_what_somebody_created_while_it_was_stopped_is_not_its_own(
+    deploying: Deploying, proxy: FaultProxy
+) -> None:
+    deploying.manifest("web.yaml", config_map(a="1"))
+    through(proxy, deploying, apply("web.yaml", bind="off"), BROKEN)
+    rule = proxy.fault("PATCH", WRITES.format("configmaps/settings"), Hang())
+    identifier = await deploying.submit("1")
+    await stopped_at(rule, proxy, deploying)
+    await asyncio.to_thread(
+        deploying.kubectl, "create", "configmap", "settings", "--from-literal=theirs=1"
+    )
+    await asyncio.sleep(2.5)  # servers' times are in whole seconds
+    run = await deploying.ended(identifier)
+    assert "left alone: somebody has made it anew since" in run.stages[0].log
+    assert deploying.exists("ConfigMap", "settings")
+
+
 async def test_stopped_in_its_rollback_it_rolls_back_to_the_end(
     deploying: Deploying, proxy: FaultProxy
 ) -> None:

@@ -112,7 +112,8 @@ class PlannedObject:
 class Result:
     """What became of one object; `object` is as the cluster holds it now, None where it is gone or
     unknown. `reason` says why it failed or is kept; `warnings` are those that the plan had not.
-    `is_doubtful`: it failed, and may have been written nevertheless."""
+    `is_doubtful`: it failed, and may have been written nevertheless; `is_new`: whether our
+    request made it, None where no answer said so."""
 
     key: ObjectKey
     action: Action
@@ -121,6 +122,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     reason: str = ""
     is_doubtful: bool = False
+    is_new: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

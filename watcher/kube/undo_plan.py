@@ -41,8 +41,8 @@ class How(StrEnum):
 class Change:
     """One object that a run creates or changes.
 
-    `uid` is that of the object before, `made` that of the one that the run created, as far as it
-    is known. `before` is what to apply in order to have it back, without the values of a Secret:
+    `uid` is that of the object before, `made` that of the one that we created, as far as it is
+    known. `before` is what to apply in order to have it back, without the values of a Secret:
     `copy` names the Secret that holds these. `marks` are the fingerprints of its pod template
     before and after the change: with any other one, somebody else has changed it since.
     """
@@ -135,13 +135,14 @@ class UndoPlan:
             known[change.key] = _joined(known.get(change.key), change)
         return replace(self, changes=tuple(known.values()))
 
-    def with_made(self, objects: Iterable[Object]) -> UndoPlan:
-        """After the server answered: which objects there are now, and what they run."""
-        answered = {ObjectKey.of(item): item for item in objects}
+    def with_made(self, objects: Iterable[tuple[Object, bool | None]]) -> UndoPlan:
+        """After the server answered: which objects there are now, whether it was our request that
+        made each (None: the answer got lost), and what they run."""
+        answered = {ObjectKey.of(item): (item, is_new) for item, is_new in objects}
         return replace(
             self,
             changes=tuple(
-                _answered(change, answered[change.key]) if change.key in answered else change
+                _answered(change, *answered[change.key]) if change.key in answered else change
                 for change in self.changes
             ),
         )
@@ -165,6 +166,7 @@ def change_of(
         api_version=item["apiVersion"],
         how=how,
         uid=uid(live),
+        made=uid(live) if how is How.CHANGED and live and created_by_us(live) else "",
         before=without_values(before) if before is not None else None,
         marks=marks,
     )
@@ -219,16 +221,16 @@ def _joined(earlier: Change | None, later: Change) -> Change:
     if earlier is None:
         return later
     marks = tuple(dict.fromkeys((*earlier.marks, *later.marks)))
-    made = earlier.made or (later.uid if earlier.how is How.CREATED else later.made)
+    makes = earlier.how in (How.CREATED, How.REPLACED) and later.made != earlier.uid
+    made = earlier.made or (later.made if makes else "")
     return replace(earlier, marks=marks, made=made)
 
 
-def _answered(change: Change, item: Object) -> Change:
+def _answered(change: Change, item: Object, is_new: bool | None) -> Change:
     """What somebody else created after the plan was made is not the run's, though it applied it.
-    An object without a field of anybody's, such as an empty ConfigMap, does not tell."""
+    Where the answer got lost that made it, its fields tell."""
     mark = template_mark(item)
     marks = tuple(dict.fromkeys((*change.marks, *([mark] if mark else []))))
     may_be_new = change.how in (How.CREATED, How.REPLACED) and uid(item) != change.uid
-    has_owners = bool(listed(item, "metadata", "managedFields"))
-    is_new = may_be_new and (created_by_us(item) or not has_owners)
-    return replace(change, marks=marks, made=uid(item) if is_new else change.made)
+    is_ours = may_be_new and (created_by_us(item) if is_new is None else is_new)
+    return replace(change, marks=marks, made=uid(item) if is_ours else change.made)

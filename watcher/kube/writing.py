@@ -43,7 +43,8 @@ class Writer:
                     live = await take_over(self.client, item.resource, item.live)
                     item = replace(item, live=live, migrate=False)
                 applied = await self._send(item)
-                return _result(item, applied.object, applied.warnings)
+                made = _result(item, applied.object, applied.warnings)
+                return replace(made, is_new=applied.created)
             except ClusterError as error:
                 if error.fault is not ClusterFault.VERSION_CONFLICT or not looks_left:
                     raise

@@ -97,7 +97,11 @@ class UndoData:
             or (each.action is Action.FAILED and (each.is_doubtful or each.key in half_way))
         }
         later = [change for change in self.plan.changes if change.key in sent]
-        made = [each.object for each in results if each.key in sent and each.object is not None]
+        made = [
+            (each.object, each.is_new)
+            for each in results
+            if each.key in sent and each.object is not None
+        ]
         self.plan = self.earlier.joined(later).with_made(made)
         await self._save()
 
