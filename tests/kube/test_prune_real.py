@@ -117,6 +117,24 @@ async def test_a_protected_object_is_kept_and_let_go(cluster: RealCluster) -> No
         assert await bench.apply(config_map("a"), prune=True) == {"a": Action.UNCHANGED}
 
 
+async def test_without_the_right_to_let_a_protected_object_go_it_keeps_its_label(
+    cluster: RealCluster,
+) -> None:
+    namespace = cluster.namespace()
+    kept = secret("kept")
+    kept["metadata"]["annotations"] = {PRUNE: "disabled"}
+    async with bench_of(cluster, namespace=namespace) as bench:
+        await bench.apply(config_map("a"), kept, prune=True)
+    maps = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}
+    secrets = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "delete"]}
+    account = cluster.service_account(namespace, [maps, secrets])
+    async with bench_of(cluster, account, namespace) as bench:
+        results = await bench.apply(config_map("a"), prune=True)
+        assert results == {"a": Action.UNCHANGED, "kept": Action.KEPT}
+        assert f"its label {PART_OF} stays: " in "\n".join(bench.told)
+        assert "grant patch on secrets" in "\n".join(bench.told)
+
+
 async def test_a_copy_that_carries_the_label_is_kept(cluster: RealCluster) -> None:
     async with bench_of(cluster) as bench:
         await bench.apply(config_map("a"), prune=True)

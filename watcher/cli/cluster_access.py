@@ -34,6 +34,7 @@ SAMPLE = "sample"
 _LOSSES = {
     "explain": "when a rollout fails, the reason may stay unknown",
     "tidy": "copies of Secrets that killed runs leave behind stay there",
+    "release": "what is protected from pruning, and no longer applied, keeps its label",
 }
 
 Job = tuple["Pipeline", "StageSpec"]

@@ -19,11 +19,13 @@ from watcher.kube.undo_plan import NEVER_UNDONE
 
 class Use(StrEnum):
     """What a right is for. Without one for the work a stage fails; without one to explain it says
-    less of a failure; without one to tidy up, copies of Secrets from killed runs stay behind."""
+    less of a failure; without one to tidy up, copies of Secrets from killed runs stay behind;
+    without one to release, what is protected from pruning keeps its label."""
 
     WORK = "work"
     EXPLAIN = "explain"
     TIDY = "tidy"
+    RELEASE = "release"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -102,12 +104,14 @@ def to_replace(targets: Iterable[Target]) -> Iterator[Right]:
 
 def to_prune(targets: Sequence[Target], inventory: Target) -> Iterator[Right]:
     """Deleting what earlier runs applied and is no longer wanted: of each kind, in each namespace
-    of the bundle. What else earlier runs applied is known to `inventory`, a ConfigMap, only."""
+    of the bundle; and letting go of what is protected. What else earlier runs applied is known to
+    `inventory`, a ConfigMap, only."""
     yield from inventory.rights("get", "patch", "create")
     namespaces = {target.namespace for target in targets if target.namespace}
     for resource in {target.resource for target in targets if target.kind not in NEVER_PRUNED}:
         for namespace in namespaces if resource.namespaced else ("",):
             yield from _rights(resource, namespace, ("list", "delete"))
+            yield from _rights(resource, namespace, ("patch",), use=Use.RELEASE)
 
 
 def to_follow(targets: Iterable[Target]) -> Iterator[Right]:

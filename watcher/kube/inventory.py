@@ -300,9 +300,15 @@ async def _released(client: ClusterClient, result: Result) -> Result:
         return result
     patch = {"metadata": {"labels": {PART_OF: None}, "resourceVersion": version(item)}}
     key = result.key
-    released = await client.patch(
-        result.resource, key.namespace, key.name, patch, content_type=PatchType.MERGE
-    )
+    try:
+        released = await client.patch(
+            result.resource, key.namespace, key.name, patch, content_type=PatchType.MERGE
+        )
+    except ClusterError as error:
+        if error.fault is not ClusterFault.FORBIDDEN:
+            raise
+        why = f"{error.message} ({error.hint})" if error.hint else error.message
+        return replace(result, reason=f"{result.reason}; its label {PART_OF} stays: {why}")
     return replace(result, object=released)
 
 
