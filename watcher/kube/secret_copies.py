@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from watcher.errors import ClusterError, ClusterFault
 from watcher.kube.client import ClusterClient
@@ -70,11 +71,11 @@ class SecretCopies:
             await self.client.delete(resource, namespace, name)
 
     async def drop_leftovers(
-        self, namespace: str, has_ended: Callable[[str], Awaitable[bool]]
+        self, namespace: str, has_ended: Callable[[str, datetime], Awaitable[bool]]
     ) -> int:
         """Delete those that runs of the same stage left behind; how many there were.
 
-        `has_ended` tells whether a run with that id can't need its copies any more.
+        `has_ended` tells whether a run with that id can't need a copy of that time any more.
         """
         resource = await self.client.resource("v1", "Secret")
         dropped = 0
@@ -83,7 +84,8 @@ class SecretCopies:
         ):
             execution = text(copy, "metadata", "labels", EXECUTION_LABEL)
             name = text(copy, "metadata", "name")
-            if not await has_ended(execution):
+            made = datetime.fromisoformat(text(copy, "metadata", "creationTimestamp"))
+            if not await has_ended(execution, made):
                 continue
             if name.startswith(_PREFIX):
                 await self.client.delete(resource, namespace, name, uid=uid(copy))

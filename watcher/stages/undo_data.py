@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from watcher.core.pipeline import OnFailure
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from watcher.kube.plan import Plan, PlannedObject, Result
     from watcher.kube.secret_copies import SecretCopies
     from watcher.kube.undo_plan import Change, UndoPlan
+
+_LONGEST_RUN = timedelta(days=7)
+"""A run of another watcher that waits for people may take that long."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,11 +168,14 @@ class UndoData:
             except ClusterError as error:
                 self.context.log.line(f"copies of Secrets from earlier runs stay: {error}")
 
-    async def _has_ended(self, identifier: str) -> bool:
+    async def _has_ended(self, identifier: str, copied: datetime) -> bool:
+        """A run that this state file does not know may be another watcher's, under way there."""
         if identifier == self.context.execution.id:
             return self.context.memory.undo is None  # of an attempt that ended in `settle`
         run = await self.context.children.execution(identifier)
-        return run is None or run.status.is_final
+        if run is None:
+            return self.context.now() - copied >= _LONGEST_RUN
+        return run.status.is_final
 
     async def _keep(self, changes: Iterable[Change]) -> None:
         self.plan = self.plan.joined(changes)
