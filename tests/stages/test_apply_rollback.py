@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -172,6 +173,26 @@ async def test_a_copy_of_a_secret_is_tidied_up_by_the_next_run(deploying: Deploy
     assert names == ""
 
 
+async def test_a_copy_of_a_run_that_is_not_known_here_stays_for_seven_days(
+    deploying: Deploying,
+) -> None:
+    deploying.manifest("web.yaml", secret(password="${trigger.tag}"))
+    deploying.configure(apply("web.yaml"), {"command": ["true"], "on_failure": "rollback"})
+    await deploying.deploy("1")
+    await deploying.deploy("2")
+    chosen = ("secret", "-l", "registry-watcher/execution")
+    deploying.kubectl("label", "--overwrite", *chosen, "registry-watcher/execution=another")
+    run = await deploying.deploy("3")
+    theirs = ("get", "secret", "-o", "name", "-l", "registry-watcher/execution=another")
+    assert len(deploying.kubectl(*theirs).split()) == 1
+    execution = await deploying.execution(await deploying.submit("4"))
+    later = datetime.now(UTC) + timedelta(days=8)
+    context = replace(contexts(deploying)(execution, 0, StageLog()), now=lambda: later)
+    assert run.status is SUCCEEDED
+    await ApplyStage().run(context.spec.options, context)
+    assert deploying.kubectl(*theirs) == ""
+
+
 async def test_what_somebody_changed_since_is_left_alone(deploying: Deploying) -> None:
     deploying.manifest("web.yaml", workload(), config_map(a="1"))
     deploying.configure(apply("web.yaml"))
@@ -276,6 +297,23 @@ async def test_what_was_pruned_comes_back(deploying: Deploying) -> None:
     assert "configmap/other" in run.stages[0].log
     assert "rolled back: apply" in str(run.reason)
     assert deploying.get("ConfigMap", "other")["data"] == {"b": "2"}
+
+
+async def test_what_came_back_is_pruned_by_the_next_run_though_it_is_the_last_of_its_kind(
+    deploying: Deploying,
+) -> None:
+    stage = apply("web.yaml", bind="off", prune=True)
+    deploying.manifest("web.yaml", config_map(a="1"), secret(b="2"))
+    deploying.configure(stage)
+    await deploying.deploy("1")
+    deploying.manifest("web.yaml", config_map(a="1"))
+    deploying.configure(stage, BROKEN)
+    await deploying.deploy("2")
+    assert deploying.exists("Secret", "login")
+    deploying.configure(stage)
+    run = await deploying.deploy("3")
+    assert run.status is SUCCEEDED, run.reason
+    assert not deploying.exists("Secret", "login")
 
 
 async def test_custom_resources_come_back_though_their_definition_changed_with_them(

@@ -96,6 +96,20 @@ async def register(client: ClusterClient, inventory: Inventory) -> None:
         await _write(client, inventory.desired, inventory.live)
 
 
+async def extend(client: ClusterClient, options: ApplyOptions, items: Iterable[Object]) -> None:
+    """Note where these are, which were pruned and brought back: a later run finds them again.
+
+    Raises StageError where the inventory belongs to another tool, ClusterError.
+    """
+    live = await client.get(PARENT, options.namespace, parent_name(options))
+    if live is None:
+        return
+    check_parent(live, options)
+    desired = parent_object(options, extent_of(items).joined(listed_extent(live)))
+    if not is_written(live, desired):
+        await _write(client, desired, live)
+
+
 async def prune(
     client: ClusterClient,
     plan: Plan,

@@ -21,7 +21,7 @@ from watcher.core.pipeline import (
     StageOutcome,
     Superseded,
 )
-from watcher.errors import ClusterError, ClusterFault, StageError
+from watcher.errors import ClusterError, ClusterFault, StageError, WatcherError
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, rollback_wait_of
 from watcher.stages.rejections import reject
@@ -81,6 +81,7 @@ class TakingBack:
         if done.is_nothing:
             return Skipped(told(f"{key} was left alone: {why}" for key, why in done.left.items()))
         await self._reject()
+        await self._register(done)
         if done.error is not None and done.error.temporary:
             done.check()
         outcome = await settled(self.place, done.targets, self.wait, self.context)
@@ -99,6 +100,30 @@ class TakingBack:
         """Also before the first write, so that no crash lets the image come again."""
         if self.plan.blames_image:
             await reject(self.context, self.plan.digest)
+
+    async def _register(self, done: PutBack) -> None:
+        """What was pruned is there again, and is to be found by later runs that prune."""
+        from watcher.kube.inventory import extend
+        from watcher.kube.objects import ObjectKey
+        from watcher.kube.plan import ApplyOptions
+        from watcher.kube.undo_plan import How
+
+        pruned = {each.key for each in self.plan.changes if each.how is How.PRUNED}
+        items = [each.applied for each in done.targets]
+        back = [item for item in items if ObjectKey.of(item) in pruned]
+        options = ApplyOptions(
+            pipeline=self.context.execution.pipeline.name,
+            stage=self.context.spec.name,
+            cluster=self.place.cluster,
+            namespace=self.place.namespace,
+        )
+        try:
+            if back:
+                await extend(self.place.client, options, back)
+        except WatcherError as error:
+            if error.temporary:
+                raise
+            self.context.log.line(f"later runs may not prune what was brought back: {error}")
 
     async def _ended(self, done: PutBack) -> StageOutcome:
         await self._drop_copies()
