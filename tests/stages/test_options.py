@@ -118,11 +118,43 @@ def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
         "apply: {manifests: [a], namespace: '${trigger.tag}'}",
         "set_image: {workload: deployment/web}",
         "rollback: {workload: deployment/web, to_revision: 0}",
+        "restart: {workload: deploymnet/web}",
+        "restart: {workload: job/web}",
+        "set_image: {workload: deployment/, container: web}",
+        "rollback: {workload: web}",
         "delete: {wait: 1m}",
         "delete: {objects: []}",
+        "delete: {objects: [namespace/web]}",
+        "delete: {objects: [configmap/..]}",
+        "delete: {workload: service/web}",
         "pull_secret: {name: Reg_Cred, account: hub}",
     ],
 )
 def test_what_makes_no_sense_is_refused(stage: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         read(stage, tmp_path)
+
+
+def test_what_is_no_object_is_refused_with_its_line_and_what_may_stand_there(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read("delete: {objects: [configmap/a, namespace/web]}", tmp_path)
+    (problem,) = raised.value.problems
+    assert problem.line > 0
+    assert problem.path.endswith("delete.objects[1]")
+    assert "'namespace/web' is not KIND/NAME" in problem.message
+    assert "configmap" in (problem.hint or "")
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "restart: {workload: 'deployment/${trigger.tag}'}",
+        "delete: {objects: ['${parameters.kind}/web']}",
+    ],
+)
+def test_an_object_named_by_an_expression_is_checked_when_the_stage_runs(
+    stage: str, tmp_path: Path
+) -> None:
+    read(stage, tmp_path)

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from watcher.config import durations
 from watcher.config.fields import Boolean, Duration, Either, Field, Text
 from watcher.config.items import NAME, NAME_RULE
+from watcher.config.nodes import Node
+from watcher.config.reading import INVALID, Invalid, Reading
 from watcher.core.pipeline import Execution, Json
-from watcher.errors import StageError
+from watcher.errors import StageError, WatcherError
+from watcher.kube.kind_names import WORKLOADS, named
 from watcher.stages.base import StageContext
 
 if TYPE_CHECKING:
@@ -21,6 +24,26 @@ if TYPE_CHECKING:
     from watcher.kube.client import ClusterClient
 
 DEFAULT_WAIT = "5m"
+
+
+class ObjectName(Text):
+    """`KIND/NAME`, of the kinds in `only` if there are any. With an expression in it, it is checked
+    when the stage runs."""
+
+    def __init__(self, *, only: tuple[str, ...] = ()) -> None:
+        super().__init__(template=True)
+        self.only = only
+
+    def read(self, node: Node, path: str, reading: Reading) -> str | Invalid:
+        words = super().read(node, path, reading)
+        if words is INVALID or "${" in words:
+            return words
+        try:
+            named(words, only=self.only)
+        except WatcherError as error:
+            return reading.refuse(node, path, error.message, error.hint)
+        return words
+
 
 PLACE_FIELDS: Mapping[str, Field] = {
     "cluster": Field(
@@ -44,7 +67,7 @@ WAIT_FIELD = Field(
     example="5m",
 )
 WORKLOAD_FIELD = Field(
-    Text(template=True),
+    ObjectName(only=WORKLOADS),
     required=True,
     doc="`deployment/NAME`, `statefulset/NAME` or `daemonset/NAME`.",
     example="deployment/web",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from watcher.config import durations
-from watcher.config.fields import Field, Kind, ListOf, PathValue, Section, Text
+from watcher.config.fields import Field, Kind, ListOf, PathValue, Section
 from watcher.config.nodes import Node
 from watcher.config.reading import INVALID, Invalid, Reading
 from watcher.core.pipeline import Done, Failed, Json, StageOutcome
@@ -19,6 +19,8 @@ from watcher.stages.cluster_options import (
     DEFAULT_WAIT,
     PLACE_FIELDS,
     WAIT_FIELD,
+    WORKLOAD_FIELD,
+    ObjectName,
     Place,
     is_dry_run,
     place_of,
@@ -55,12 +57,12 @@ class DeleteStage:
     options: Kind = _Options(
         {
             "workload": Field(
-                Text(template=True),
+                WORKLOAD_FIELD.kind,
                 doc="`deployment/NAME`, `statefulset/NAME` or `daemonset/NAME`.",
                 example="deployment/web",
             ),
             "objects": Field(
-                ListOf(Text(template=True)),
+                ListOf(ObjectName()),
                 doc="Objects as `KIND/NAME`, of Kubernetes' own kinds.",
                 example=["service/web", "configmap/web"],
             ),
