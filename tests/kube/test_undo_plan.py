@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from watcher.errors import StageError
+from watcher.kube.diff import difference
 from watcher.kube.notes import event_text
 from watcher.kube.objects import Object, ObjectKey
-from watcher.kube.plan import EVENT_NOTE
+from watcher.kube.plan import EVENT_NOTE, Action
 from watcher.kube.undo import foreign
 from watcher.kube.undo_plan import (
     Change,
@@ -130,6 +132,18 @@ def test_the_values_of_a_secret_are_kept_apart() -> None:
     assert values_of(How.CHANGED, live, None, frozenset()) == {"a": "MQ=="}
     assert without_values({**live, "stringData": {"a": "1"}}).keys() == live.keys() - {"data"}
     assert without_values(config_map(a="1"))["data"] == {"a": "1"}
+
+
+def test_an_object_that_is_nested_too_deeply_is_refused_in_one_clear_line() -> None:
+    fields: dict[str, Any] = {}
+    value: dict[str, Any] = {}
+    for _ in range(2000):
+        fields, value = {"f:a": fields}, {"a": value}
+    live = {**config_map(entry({"f:spec": fields})), "spec": value}
+    with pytest.raises(StageError, match=r"configmap/settings.*: it is nested too deeply"):
+        change_of(How.CHANGED, live, live=live, result=live)
+    with pytest.raises(StageError, match=r"configmap/settings.*: it is nested too deeply"):
+        difference(KEY, Action.CONFIGURED, live, None)
 
 
 def test_a_plan_survives_the_state_file() -> None:

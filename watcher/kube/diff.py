@@ -18,6 +18,7 @@ from watcher.kube.masking import masked
 from watcher.kube.notes import with_notes
 from watcher.kube.objects import Object, ObjectKey
 from watcher.kube.plan import Action, PlannedObject, Result
+from watcher.kube.reading import nested
 
 LIMIT = 64 * 1024
 """Characters of one object's diff that are shown."""
@@ -57,7 +58,15 @@ def pruned_difference(result: Result) -> Difference:
 def difference(
     key: ObjectKey, action: Action, before: Object | None, after: Object | None
 ) -> Difference:
-    """From one object to the other; None is no object."""
+    """From one object to the other; None is no object. Raises StageError for one that is nested
+    too deeply."""
+    with nested(key):
+        return _difference(key, action, before, after)
+
+
+def _difference(
+    key: ObjectKey, action: Action, before: Object | None, after: Object | None
+) -> Difference:
     old, new = masked(_shown(before), _shown(after))
     first, second = _lines(old), _lines(new)
     if len(first) + len(second) > _MOST_LINES:

@@ -18,7 +18,7 @@ from watcher.kube.notes import check_fence, volatile, with_notes, without_contes
 from watcher.kube.objects import FIELD_MANAGER, Object, ObjectKey
 from watcher.kube.ordering import NEVER_PRUNED
 from watcher.kube.plan import Action, ApplyOptions, Conflicts, PlannedObject
-from watcher.kube.reading import text, uid
+from watcher.kube.reading import nested, text, uid
 from watcher.kube.refused import restated
 
 NEVER_REPLACED = NEVER_PRUNED | {("apps", "StatefulSet")}
@@ -44,7 +44,8 @@ async def look(
     Raises Newer, StageError, and ClusterError as the server refuses the dry run.
     """
     try:
-        return await _looked(client, item, options, is_last=not looks_left)
+        with nested(item.key):
+            return await _looked(client, item, options, is_last=not looks_left)
     except ClusterError as error:
         if error.fault is not ClusterFault.VERSION_CONFLICT or not looks_left:
             raise

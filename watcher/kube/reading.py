@@ -6,9 +6,11 @@ containers: what is missing or of another type reads as empty. Pure; used within
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from watcher.errors import StageError
 from watcher.kube.objects import Object
 from watcher.kube.redaction import without_tokens
 
@@ -39,6 +41,15 @@ def number(item: object, *path: str) -> int | None:
 def count(item: object, *path: str) -> int:
     """The number at a path; 0 where there is none, as Kubernetes leaves zeros out."""
     return number(item, *path) or 0
+
+
+@contextmanager
+def nested(key: object) -> Iterator[None]:
+    """Looking into all of an object, however deep. Raises StageError where that is too deep."""
+    try:
+        yield
+    except RecursionError as error:
+        raise StageError(f"{key}: it is nested too deeply") from error
 
 
 def text(item: object, *path: str) -> str:

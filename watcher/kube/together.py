@@ -25,8 +25,9 @@ async def each(
 ) -> list[R | None]:
     """The result of each item, in the order of the items; None for those never begun.
 
-    After a result that is to `stop` no item is begun; those under way are finished. `done` is given
-    the results in the order of the items, as soon as that is possible.
+    Raises what a piece of work raises: the first, when several do. After a result that is to
+    `stop` no item is begun; those under way are finished. `done` is given the results in the order
+    of the items, as soon as that is possible.
     """
     results: list[R | None] = [None] * len(items)
     finished: dict[int, R] = {}
@@ -44,7 +45,10 @@ async def each(
                 done(finished.pop(told))
                 told += 1
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(AT_ONCE, len(items))):
-            group.create_task(worker())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(AT_ONCE, len(items))):
+                group.create_task(worker())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
     return results

@@ -16,7 +16,7 @@ from watcher.kube.comparing import content
 from watcher.kube.objects import FIELD_MANAGER, LAST_APPLIED, Object, ObjectKey
 from watcher.kube.ordering import NEVER_PRUNED
 from watcher.kube.owned_fields import applied_by_us, owned_by, part, united
-from watcher.kube.reading import listed, text, uid
+from watcher.kube.reading import listed, nested, text, uid
 from watcher.kube.workloads import template_mark
 
 _SECRET = ("", "Secret")
@@ -157,10 +157,14 @@ def change_of(
     taken_over: Collection[str] = (),
 ) -> Change:
     """What a run is about to do to an object: `live` is what was read, `result` what the server's
-    dry run says will come of it. `taken_over` names managers whose fields become ours with it."""
+    dry run says will come of it. `taken_over` names managers whose fields become ours with it.
+
+    Raises StageError for an object that is nested too deeply.
+    """
     key = ObjectKey.of(item)
-    marks = tuple(filter(None, (template_mark(each) for each in (live, result) if each)))
-    before = _before(how, live, result, taken_over) if live is not None else None
+    with nested(key):
+        marks = tuple(filter(None, (template_mark(each) for each in (live, result) if each)))
+        before = _before(how, live, result, taken_over) if live is not None else None
     return Change(
         key=key,
         api_version=item["apiVersion"],
