@@ -171,10 +171,11 @@ def sample_context(
     config: Config,
     pipeline: Pipeline,
     stage: StageSpec,
-    clusters: Clusters,
+    clusters: Clusters | None,
     now: Callable[[], datetime],
 ) -> StageContext:
-    """What the stage would be given in a run with the sample image."""
+    """What the stage would be given in a run with the sample image. Without `clusters` it can ask
+    none."""
     run = _sample_run(config, pipeline, now())
     return context_for(stage, run, image=_SampleImage(), now=now, clusters=clusters)
 
@@ -208,8 +209,12 @@ def _sample_run(config: Config, pipeline: Pipeline, now: datetime) -> Execution:
 
 
 def _account(config: Config, trigger: Trigger | None) -> Account:
+    from watcher.core.account import Account
+    from watcher.core.reference import Registry
+
     named = [a for a in config.accounts if trigger is not None and a.name == trigger.account]
-    return [*named, *config.accounts][0]
+    none = Account(name=SAMPLE, registry=Registry.parse(f"{SAMPLE}.invalid"))
+    return [*named, *config.accounts, none][0]
 
 
 def _repository(trigger: Trigger | None, account: Account) -> str:

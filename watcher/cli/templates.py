@@ -1,20 +1,27 @@
-"""The expressions of a config and of its manifests, checked before anything runs.
+"""The expressions of a config and of its manifests, checked before anything runs, and the objects.
 
-What shows without values: syntax, unknown names, unknown filters. The daemon and `validate` look;
-`run --once` does not, for the template engine is dear to load and says the same at the run.
+What shows without values: syntax, unknown names, unknown filters; of objects, what is wrong with a
+sample image in them. The daemon and `validate` look; `run --once` does not, for the template engine
+is dear to load and says the same at the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from watcher.errors import ConfigError, Problem, StageError
+from watcher.errors import ConfigError, Problem, StageError, WatcherError
 
 if TYPE_CHECKING:
     from watcher.cli.halyard import Finding
     from watcher.config.load import Config
-    from watcher.core.pipeline import StageSpec
+    from watcher.core.pipeline import Pipeline, StageSpec
+    from watcher.render.manifests import Manifest
+
+_OF_OBJECTS = frozenset({"apply", "delete"})
+"""The types of stages whose manifests must hold objects of Kubernetes; `render` writes any file."""
 
 
 def check_expressions(config: Config) -> None:
@@ -29,26 +36,75 @@ def check_expressions(config: Config) -> None:
         raise ConfigError(tuple(problems))
 
 
-def manifest_findings(config: Config) -> Iterator[Finding]:
-    """Manifests of stages that can't be read or rendered. A missing one is a warning only: an
-    earlier stage may write it."""
+def manifest_findings(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]:
+    """Manifests of stages that can't be read or rendered, or whose objects are wrong. A missing one
+    is a warning only: an earlier stage may write it."""
+    for pipeline in config.pipelines:
+        for stage in pipeline.stages:
+            yield from _stage_findings(config, pipeline, stage, now)
+
+
+def _stage_findings(
+    config: Config, pipeline: Pipeline, stage: StageSpec, now: Callable[[], datetime]
+) -> Iterator[Finding]:
     from watcher.cli.halyard import Finding, Severity
     from watcher.stages.manifest_files import read_manifests
 
-    for pipeline in config.pipelines:
-        where = f"pipeline {pipeline.name}"
-        for stage in pipeline.stages:
-            options = stage.options if isinstance(stage.options, dict) else {}
-            fixed = [path for path in options.get("manifests", ()) if "${" not in path]
-            try:
-                manifests = read_manifests(fixed)
-            except StageError as error:
-                message = f"{where}: {error.message}"
-                yield Finding(severity=Severity.WARNING, message=message, hint=error.hint)
-                continue
-            faults = (manifest.fault() for manifest in manifests)
-            for fault in filter(None, faults):
-                yield Finding(severity=Severity.ERROR, message=f"{where}: {fault}")
+    where = f"pipeline {pipeline.name}"
+    options = stage.options if isinstance(stage.options, dict) else {}
+    paths = options.get("manifests", ())
+    fixed = [path for path in paths if "${" not in path]
+    try:
+        manifests = read_manifests(fixed)
+    except StageError as error:
+        message = f"{where}: {error.message}"
+        yield Finding(severity=Severity.WARNING, message=message, hint=error.hint)
+        return
+    faults = list(filter(None, (manifest.fault() for manifest in manifests)))
+    for fault in faults:
+        yield Finding(severity=Severity.ERROR, message=f"{where}: {fault}")
+    if stage.type not in _OF_OBJECTS or faults:
+        return
+    try:
+        _check_literal(manifests)
+    except WatcherError as error:
+        yield Finding(severity=Severity.ERROR, message=f"{where}: {error}", hint=error.hint)
+        return
+    if len(fixed) == len(paths) and any(map(_has_expressions, manifests)):
+        yield from _sample_findings(config, pipeline, stage, now)
+
+
+def _check_literal(manifests: Sequence[Manifest]) -> None:
+    """Raises WatcherError for what is wrong with the objects of the files without expressions."""
+    from watcher.kube.bundle import read_documents
+
+    literal = [manifest for manifest in manifests if not _has_expressions(manifest)]
+    read_documents((manifest.name, manifest.render({})) for manifest in literal)
+
+
+def _sample_findings(
+    config: Config, pipeline: Pipeline, stage: StageSpec, now: Callable[[], datetime]
+) -> Iterator[Finding]:
+    """What is wrong with the objects as a run for a sample image would make them; another run's
+    values may be right, so that these are warnings."""
+    from watcher.cli.cluster_access import sample_context
+    from watcher.cli.halyard import Finding, Severity
+    from watcher.stages.manifest_files import documents_of
+
+    context = sample_context(config, pipeline, stage, None, now)
+    words = f"pipeline {pipeline.name}, stage {stage.name}"
+    try:
+        asyncio.run(documents_of(stage.options["manifests"], context))
+    except StageError as error:
+        message = f"{words}: with a sample image: {error}"
+        yield Finding(severity=Severity.WARNING, message=message, hint=error.hint)
+    except WatcherError as error:
+        message = f"{words}: its objects can't be checked before it runs: {error}"
+        yield Finding(severity=Severity.WARNING, message=message, hint=error.hint)
+
+
+def _has_expressions(manifest: Manifest) -> bool:
+    return manifest.is_template or "${" in manifest.text
 
 
 def _faults(stage: StageSpec) -> Iterator[tuple[str, str]]:
