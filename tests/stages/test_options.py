@@ -158,3 +158,27 @@ def test_an_object_named_by_an_expression_is_checked_when_the_stage_runs(
     stage: str, tmp_path: Path
 ) -> None:
     read(stage, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "is_refused"),
+    [
+        ("restart: {workload: deployment/web, wait: 10m}", True),
+        ("{restart: {workload: deployment/web, wait: 2m}, timeout: 2m}", True),
+        ("{apply: {manifests: [a], wait: 1h}, timeout: 30m}", True),
+        ("{restart: {workload: deployment/web, wait: 10m}, timeout: 11m}", False),
+        ("restart: {workload: deployment/web}", False),
+        ("{restart: {workload: deployment/web, wait: false}, timeout: 1s}", False),
+    ],
+)
+def test_a_wait_is_shorter_than_the_time_of_its_stage(
+    stage: str, is_refused: bool, tmp_path: Path
+) -> None:
+    if not is_refused:
+        read(stage, tmp_path)
+        return
+    with pytest.raises(ConfigError, match="is not shorter than the stage's `timeout`") as raised:
+        read(stage, tmp_path)
+    (problem,) = raised.value.problems
+    assert problem.line > 0
+    assert "`timeout`" in (problem.hint or "")

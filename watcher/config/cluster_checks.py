@@ -1,5 +1,6 @@
-"""Whether the stages that work in a cluster name one that is there, and a namespace that they may
-touch; whether `on_failure: rollback` has anything to take back. Imported by `load`.
+"""Whether the stages that work in a cluster name one that is there, a namespace that they may touch
+and a `wait` that they have the time for; whether `on_failure: rollback` has anything to take back.
+Imported by `load`.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
+from watcher.config import durations
 from watcher.config.checks import Names, check_known
 from watcher.config.clusters import NAMESPACE, NAMESPACE_RULE
-from watcher.config.fields import Either, Kind, Section
+from watcher.config.fields import Either, Kind, Section, key_path
 from watcher.config.items import Data, Item, Json
 from watcher.core.cluster import DEFAULT_CLUSTER, Cluster
 from watcher.core.pipeline import OnFailure
@@ -33,6 +35,7 @@ def check_stages(item: Item, clusters: ClusterNames, stages: Mapping[str, Kind])
         if knows_cluster(stages[stage["type"]]):
             options = stage["options"] if isinstance(stage["options"], dict) else {}
             _check_stage(item, _key(item, stage), options, clusters)
+            _check_wait(item, stage, options)
 
 
 def check_rollbacks(item: Item, undoable: Container[str]) -> None:
@@ -75,6 +78,18 @@ def _check_namespace(item: Item, key: str, namespace: str, cluster: Cluster) -> 
         allowed = ", ".join(cluster.allowed_namespaces or ())
         message = f"the cluster {cluster.name!r} does not allow the namespace {namespace!r}"
         item.refuse(key, message, f"`allowed_namespaces` has: {allowed}")
+
+
+def _check_wait(item: Item, stage: Data, options: Mapping[str, Json]) -> None:
+    """A stage whose time is up before its `wait` never says what the rollout still waits for."""
+    key, wait = f"{_key(item, stage)}.wait", options.get("wait")
+    is_written = key_path(item.path, key) in item.reading.lines
+    if not is_written or not isinstance(wait, str):
+        return
+    if durations.parse(wait) >= durations.parse(stage["timeout"]):
+        message = f"{wait} is not shorter than the stage's `timeout` of {stage['timeout']}"
+        hint = "give the stage a `timeout` beside it that leaves time for what comes before"
+        item.refuse(key, message, hint)
 
 
 def knows_cluster(kind: Kind) -> bool:
