@@ -208,9 +208,16 @@ def merged(rights: Iterable[Right]) -> list[Right]:
 
 
 async def missing(client: ClusterClient, rights: Iterable[Right]) -> list[Right]:
-    """Those that we lack, of each the names that we lack it for. Raises ClusterError."""
+    """Those that we lack, of each the names that we lack it for; the one that the work needs stands
+    for the same for less, as its rule grants both. Raises ClusterError."""
     answers = await asyncio.gather(*(_missing(client, right) for right in merged(rights)))
-    return [right for right in answers if right is not None]
+    lacking = [right for right in answers if right is not None]
+    needed = {replace(right, names=()) for right in lacking if right.use is Use.WORK}
+    return [
+        right
+        for right in lacking
+        if right.use is Use.WORK or replace(right, names=(), use=Use.WORK) not in needed
+    ]
 
 
 async def _missing(client: ClusterClient, right: Right) -> Right | None:
