@@ -185,9 +185,23 @@ async def test_a_changed_selector_is_refused_and_the_deployment_stays(
         changed["spec"]["template"]["metadata"]["labels"]["tier"] = "front"
         error = await refused(bench, changed)
         assert "spec.selector" in str(error)
-        assert "replace: [KIND]" in str(error.hint)
+        assert "`replace: [Deployment]` does so" in str(error.hint)
         assert bench.read("Deployment", "web")["metadata"]["uid"] == before
         assert not cluster_proxy.requests("DELETE")
+
+
+async def test_what_is_never_replaced_is_refused_without_a_word_of_replace(
+    cluster: RealCluster,
+) -> None:
+    def stateful(service: str) -> Object:
+        item = {**deployment(), "kind": "StatefulSet"}
+        item["spec"] = {**item["spec"], "serviceName": service}
+        return item
+
+    async with bench_of(cluster) as bench:
+        await bench.apply(stateful("one"))
+        error = await refused(bench, stateful("two"))
+        assert error.hint == "give the object another name, or delete it by hand"
 
 
 async def test_a_changed_job_is_refused_without_its_values(cluster: RealCluster) -> None:

@@ -158,16 +158,26 @@ def _check_replaceable(
     item: PlannedObject, live: Object, options: ApplyOptions, error: ClusterError
 ) -> None:
     """Raises the refusal where the object must not be deleted for the change."""
-    if options.replace.isdisjoint({item.key.kind, f"{item.key.kind}.{item.key.group}"}):
-        raise error
+    kind, never = item.key.kind, _never_replaced(item, live)
+    is_wanted = not options.replace.isdisjoint({kind, f"{kind}.{item.key.group}"})
+    if never and is_wanted:
+        hint = f"a {never} is never replaced, whatever `replace` says: delete it by hand"
+        raise restated(error, hint=hint)
+    if never:
+        raise restated(error, hint="give the object another name, or delete it by hand")
+    if not is_wanted:
+        hint = f"give the object another name, or delete it first; `replace: [{kind}]` does so"
+        raise restated(error, hint=hint)
+
+
+def _never_replaced(item: PlannedObject, live: Object) -> str:
+    """What the object is called where it must never be deleted for a change; else empty."""
     key = ObjectKey.of(live)
+    if (key.group, key.kind) in NEVER_REPLACED:
+        return key.kind
     has_address = "LoadBalancer" in (text(live, "spec", "type"), text(item.desired, "spec", "type"))
     balances = (key.group, key.kind) == ("", "Service") and has_address
-    if (key.group, key.kind) in NEVER_REPLACED or balances:
-        kind = "Service of type LoadBalancer" if balances else f"{key.kind}"
-        raise restated(
-            error, hint=f"a {kind} is never replaced, whatever `replace` says: delete it by hand"
-        )
+    return "Service of type LoadBalancer" if balances else ""
 
 
 def _contested(error: ClusterError, kept: list[str]) -> ClusterError:

@@ -32,7 +32,7 @@ from watcher.kube.objects import Object, ObjectKey, Resource
 from watcher.kube.ordering import NEVER_PRUNED, GroupKind, prune_order
 from watcher.kube.plan import Action, ApplyOptions, Inventory, Plan, PlannedObject, Result
 from watcher.kube.reading import text, uid
-from watcher.kube.refused import Problem, raise_problems
+from watcher.kube.refused import NOTHING_APPLIED, Problem, raise_problems
 from watcher.kube.together import each
 
 FEW = 5
@@ -85,7 +85,7 @@ async def foresee(
     kept = {item.key for item in items}
     uids = {uid(item.live) for item in items if item.live is not None}
     found = await _find(client, live, options, keys=kept, uids=uids)
-    _check_share(found)
+    _check_share(found, f"{NOTHING_APPLIED}: ")
     raise_problems(await _undeletable(client, found.obsolete), count=len(found.obsolete))
     return Foreseen(inventory=inventory, obsolete=found.obsolete, warnings=found.warnings)
 
@@ -246,14 +246,14 @@ def _verdict(resource: Resource, item: Object) -> Result:
     )
 
 
-def _check_share(found: _Found) -> None:
+def _check_share(found: _Found, so_far: str = "") -> None:
     going = [str(result.key) for result in found.obsolete if result.action is Action.PRUNED]
     if len(going) < FEW or len(going) <= SHARE * found.members:
         return
     named = ", ".join(going[:_MOST_NAMED])
     more = f" and {len(going) - _MOST_NAMED} more" if len(going) > _MOST_NAMED else ""
     raise StageError(
-        f"pruning would delete {len(going)} of the {found.members} objects of this stage: "
+        f"{so_far}pruning would delete {len(going)} of the {found.members} objects of this stage: "
         f"{named}{more}",
         hint="if that is meant, delete some of them by hand (kubectl delete), or take them out of "
         "the manifests in steps",
