@@ -75,6 +75,27 @@ async def test_a_dry_run_writes_nothing(deploying: Deploying) -> None:
     run = await deploying.deploy("1")
     assert run.status is SUCCEEDED, run.reason
     assert not deploying.exists("Secret", "regcred")
+    assert "would be created for hub" in run.stages[0].log
+
+
+async def test_a_dry_run_says_whether_the_credential_has_changed(deploying: Deploying) -> None:
+    deploying.configure(STAGE)
+    await deploying.deploy("1")
+    deploying.configure(STAGE, dry_run=True)
+    same = await deploying.deploy("1")
+    assert "would be unchanged for hub" in same.stages[0].log
+    assert same.stages[0].outputs["result"] == "unchanged"
+    deploying.configure(STAGE, account={**ACCOUNT, "password": "renewed"}, dry_run=True)
+    assert "would be applied for hub" in (await deploying.deploy("1")).stages[0].log
+
+
+async def test_a_dry_run_needs_no_right_to_read_secrets(deploying: Deploying) -> None:
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["patch", "create"]}
+    account = deploying.cluster.service_account(deploying.namespace, [rule])
+    clusters = [deploying.settings(kubeconfig=str(account))]
+    deploying.configure(STAGE, dry_run=True, clusters=clusters)
+    run = await deploying.deploy("1")
+    assert run.status is SUCCEEDED, run.reason
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,11 @@ async def test_an_image_can_be_given_for_any_container(deploying: Deploying) -> 
             id="no such container",
         ),
         pytest.param({"workload": "deployment/no"}, "deployment.apps/no", id="no workload"),
-        pytest.param({"workload": "pod/web"}, "'pod/web' is not deployment/", id="no such kind"),
+        pytest.param(
+            {"workload": "pod/web${trigger.tag}"},
+            "'pod/web1' is not deployment/",
+            id="no such kind",
+        ),
         pytest.param({"image": "acme/web:not a tag"}, "`image`: ", id="no image"),
     ],
 )
@@ -153,6 +157,7 @@ async def test_a_dry_run_changes_nothing(deploying: Deploying) -> None:
     run = await deploying.deploy("1")
     assert run.status is SUCCEEDED, run.reason
     assert run.stages[0].outputs["image"] == "docker.io/acme/web:1"
+    assert "docker.io/acme/web:0 -> docker.io/acme/web:1 (dry run)\n" in run.stages[0].log
     assert deploying.image("Deployment") == "docker.io/acme/web:0"
     assert run.stages[0].undo is None
 

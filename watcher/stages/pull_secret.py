@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from watcher.config.fields import Field, Kind, Section, Text
 from watcher.config.items import NAME, NAME_RULE
 from watcher.core.pipeline import Done, Json, StageOutcome
-from watcher.errors import StageError
+from watcher.errors import ClusterError, ClusterFault, StageError
 from watcher.stages.base import StageContext
-from watcher.stages.cluster_options import PLACE_FIELDS, is_dry_run, place_of
+from watcher.stages.cluster_options import PLACE_FIELDS, Place, is_dry_run, place_of
 
 if TYPE_CHECKING:
     from watcher.core.account import Credential
     from watcher.core.reference import Registry
+    from watcher.kube.client import Applied
+    from watcher.kube.objects import Object, Resource
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 """Under no other name do kubelets look for Docker Hub's credential."""
@@ -70,13 +72,34 @@ class PullSecretStage:
         }
         resource = await place.client.resource("v1", "Secret")
         dry_run = is_dry_run(options, context)
+        live = await _seen(place, resource, options["name"]) if dry_run else None
         applied = await place.client.apply(resource, secret, dry_run=dry_run, force=True)
-        done = "created" if applied.created else "applied"
+        done = _done(applied, live)
         words = f"secret/{options['name']} in namespace {place.namespace}"
-        context.log.line(f"{words} {'would be ' if dry_run else ''}{done} for {account.name}")
+        would = "would be " if dry_run else ""
+        context.log.line(f"{words} {would}{done} for {account.name}")
         for warning in applied.warnings:
             context.log.line(f"warning: {warning}")
         return Done({"secret": options["name"], "namespace": place.namespace, "result": done})
+
+
+async def _seen(place: Place, resource: Resource, name: str) -> Object | None:
+    """What is there; None also without the right to read it, which writing does not need."""
+    try:
+        return await place.client.get(resource, place.namespace, name)
+    except ClusterError as error:
+        if error.fault is not ClusterFault.FORBIDDEN:
+            raise
+        return None
+
+
+def _done(applied: Applied, live: Object | None) -> str:
+    """`live` is what was there before a dry run."""
+    from watcher.kube.comparing import is_same
+
+    if applied.created:
+        return "created"
+    return "unchanged" if live is not None and is_same(live, applied.object) else "applied"
 
 
 def docker_config(registry: Registry, credential: Credential) -> str:

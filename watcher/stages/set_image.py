@@ -138,7 +138,8 @@ class _Setting:
             before = container_image(live, self.container)
             after = self.image or self._own_image(live, before)
             words = f"{ObjectKey.of(live)}: container {self.container}: {before}"
-            log.line(f"{words} already" if before == after else f"{words} -> {after}")
+            ending = " (dry run)" if dry_run else ""
+            log.line(f"{words} already" if before == after else f"{words} -> {after}{ending}")
             if before == after:
                 self._check_moved(live)
                 return None
