@@ -34,6 +34,22 @@ async def test_named_objects_are_deleted_and_missing_ones_are_no_fault(
     assert deploying.exists("ConfigMap", "other")
 
 
+async def test_an_object_that_is_named_twice_is_refused(deploying: Deploying) -> None:
+    deploying.manifest("gone.yaml", config_map("d"))
+    for options in (
+        {"objects": ["cm/d", "configmap/d"]},
+        {"workload": "deploy/d", "objects": ["deployment/d"]},
+    ):
+        deploying.configure({"delete": options})
+        run = await deploying.deploy("1")
+        assert str(run.reason).endswith("/d is named twice")
+    deploying.configure({"delete": {"objects": ["cm/d"], "manifests": ["gone.yaml"]}})
+    run = await deploying.deploy("1")
+    assert str(run.reason).endswith(
+        f"configmap/d in namespace {deploying.namespace} stands in cm/d too"
+    )
+
+
 async def test_what_manifests_hold_is_deleted(deploying: Deploying) -> None:
     unknown = {"apiVersion": "example.com/v1", "kind": "Gone", "metadata": {"name": "x"}}
     await have(deploying, config_map("settings-1"))
@@ -115,7 +131,7 @@ async def test_a_dry_run_deletes_nothing(deploying: Deploying) -> None:
 
 
 async def test_an_unknown_kind_is_named_with_those_that_are_known(deploying: Deploying) -> None:
-    deploying.configure({"delete": {"objects": ["gizmo/x"]}}, apply("none.yaml"))
+    deploying.configure({"delete": {"objects": ["gizmo/x${trigger.tag}"]}}, apply("none.yaml"))
     run = await deploying.deploy("1")
-    assert "'gizmo/x' is not KIND/NAME" in str(run.reason)
+    assert "'gizmo/x1' is not KIND/NAME" in str(run.reason)
     assert "deployment, statefulset" in str(run.reason)

@@ -125,6 +125,7 @@ def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
         "delete: {wait: 1m}",
         "delete: {objects: []}",
         "delete: {objects: [namespace/web]}",
+        "delete: {objects: [configmap/d, configmap/d]}",
         "delete: {objects: [configmap/..]}",
         "delete: {workload: service/web}",
         "pull_secret: {name: Reg_Cred, account: hub}",

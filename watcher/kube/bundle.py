@@ -25,7 +25,8 @@ _TEMPLATE_SUFFIX = ".j2"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One object and where it came from. `part` is its place inside a List (`items[2]`)."""
+    """One object and where it came from. `number` is 0 where that is no file of documents, `part`
+    its place inside a List (`items[2]`)."""
 
     object: Object = field(repr=False)
     source: str
@@ -205,4 +206,5 @@ def _unreadable(source: str, problem: ReadProblem) -> Refusal:
 
 
 def _place(source: str, number: int, part: str = "") -> str:
-    return f"{source}, document {number}{f', {part}' if part else ''}"
+    parts = [source, f"document {number}" if number else "", part]
+    return ", ".join(filter(None, parts))

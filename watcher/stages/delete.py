@@ -62,7 +62,7 @@ class DeleteStage:
                 example="deployment/web",
             ),
             "objects": Field(
-                ListOf(ObjectName()),
+                ListOf(ObjectName(), unique=True),
                 doc="Objects as `KIND/NAME`, of Kubernetes' own kinds.",
                 example=["service/web", "configmap/web"],
             ),
@@ -107,7 +107,10 @@ async def wanted(place: Place, options: Json, context: StageContext) -> list[Obj
     documents: list[Document] = []
     for number, words in enumerate(await _names(options, context), start=1):
         only = WORKLOADS if number == 1 and "workload" in options else ()
-        documents.append(Document(object=_stub(*named(words, only=only)), source=words, number=1))
+        stub = _stub(*named(words, only=only))
+        if any(stub == document.object for document in documents):
+            raise StageError(f"{words} is named twice")
+        documents.append(Document(object=stub, source=words, number=0))
     if options.get("manifests"):
         documents += (await documents_of(options["manifests"], context)).documents
     items = deletion_order(await _placed(place, documents, context))
