@@ -118,6 +118,16 @@ def approved(by: str, *, yes: bool) -> Approval:
             id="canceled",
         ),
         pytest.param(
+            with_stage(
+                running(cancel_requested=True), status=StageStatus.RUNNING, undo={"before": 1}
+            ),
+            stepping.Finish(
+                ExecutionStatus.CANCELED,
+                "canceled on request; stage one may have changed something: see its log",
+            ),
+            id="canceled in the middle of a change",
+        ),
+        pytest.param(
             with_stage(running(), status=StageStatus.RUNNING, starts=9),
             stepping.RunStage(0),
             id="its process was stopped",

@@ -304,8 +304,13 @@ def _step_of_failure(execution: Execution, failed: StageRun) -> Step:
 
 
 def _reason_of_cancel(execution: Execution) -> str:
-    under_way = any(is_half_undone(stage) for stage in execution.stages)
-    return "canceled on request" + (", in the middle of a rollback" if under_way else "")
+    """What stages have changed and nobody takes back is named: a cancellation is no failure."""
+    if any(is_half_undone(stage) for stage in execution.stages):
+        return "canceled on request, in the middle of a rollback"
+    stage = current_stage(execution)
+    if stage is None or stage.undo is None or stage.undone is not None:
+        return "canceled on request"
+    return f"canceled on request; stage {stage.name} may have changed something: see its log"
 
 
 def _failure(execution: Execution) -> StageRun | None:
