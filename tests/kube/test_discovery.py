@@ -272,7 +272,7 @@ async def test_no_list_of_kinds_is_an_error_that_says_so(
 ) -> None:
     table: Table = {"GET /apis": reply, "GET /api": groups()}
     async with serving(table) as api, connected(api.kubeconfig(tmp_path)) as client:
-        with pytest.raises(ClusterError, match="the cluster's list of kinds: ") as raised:
+        with pytest.raises(ClusterError, match=r"^cluster test: its list of kinds: ") as raised:
             await client.resource("v1", "Pod")
     assert raised.value.fault is fault
 

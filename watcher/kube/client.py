@@ -54,7 +54,7 @@ class ClusterClient:
         self.namespace = cluster.namespace or connection.namespace or "default"
         self._connection = connection
         self._exchange = exchange
-        self._discovery = Discovery(exchange)
+        self._discovery = Discovery(exchange, name=cluster.name)
 
     @staticmethod
     async def connect(

@@ -29,7 +29,6 @@ AGGREGATED = ", ".join(
 )
 """What to accept: `v2` since 1.30, `v2beta1` since 1.26, the classic lists before."""
 
-_ABOUT = "the cluster's list of kinds"
 _PLURAL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """What may stand in a path; subresources, such as `pods/log`, are no kinds of their own."""
 
@@ -53,10 +52,12 @@ class Known:
 
 
 class Discovery:
-    """Kinds of one cluster. One question at a time: who waits profits from the answer."""
+    """Kinds of one cluster, which `name` names in errors. One question at a time: who waits profits
+    from the answer."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, *, name: str) -> None:
         self._exchange = exchange
+        self._about = f"cluster {name}: its list of kinds"
         self._known: Known | None = None
         self._lock = asyncio.Lock()
 
@@ -97,11 +98,11 @@ class Discovery:
             for body in (groups, await self._get("/api", AGGREGATED)):
                 _read_aggregated(known, body)
             if "v1" not in known.versions:
-                raise _not_a_list()
+                raise self._not_a_list()
         elif groups.get("kind") == "APIGroupList":
             known.versions = {"v1", *_classic_versions(groups)}
         else:
-            raise _not_a_list()
+            raise self._not_a_list()
         return known
 
     async def _list(self, known: Known, api_version: str) -> None:
@@ -120,8 +121,11 @@ class Discovery:
         known.resources[api_version] = _by_kind(_classic_resources(api_version, body))
 
     async def _get(self, path: str, accept: str) -> dict[str, Any]:
-        request = Request(method="GET", path=path, accept=accept, about=_ABOUT)
-        return json_object(await self._exchange.send(request), about=_ABOUT)
+        request = Request(method="GET", path=path, accept=accept, about=self._about)
+        return json_object(await self._exchange.send(request), about=self._about)
+
+    def _not_a_list(self) -> ClusterError:
+        return not_kubernetes(Answer(status=200), about=self._about)
 
 
 def _read_aggregated(known: Known, body: Mapping[str, Any]) -> None:
@@ -208,7 +212,3 @@ def _elsewhere(known: Known, api_version: str, kind: str) -> str:
     if versions and api_version not in known.versions:
         return f"it serves the group in {', '.join(versions)}"
     return "check apiVersion and kind, and that the CustomResourceDefinition is installed"
-
-
-def _not_a_list() -> ClusterError:
-    return not_kubernetes(Answer(status=200), about=_ABOUT)
