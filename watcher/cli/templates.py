@@ -36,42 +36,46 @@ def check_expressions(config: Config) -> None:
         raise ConfigError(tuple(problems))
 
 
-def manifest_findings(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]:
+def manifest_findings(
+    config: Config, now: Callable[[], datetime], *, samples: bool = True
+) -> Iterator[Finding]:
     """Manifests of stages that can't be read or rendered, or whose objects are wrong. A missing one
-    is a warning only: an earlier stage may write it."""
+    is a warning only: an earlier stage may write it. Without `samples` those with expressions are
+    left to who asks the cluster about them."""
     for pipeline in config.pipelines:
         for stage in pipeline.stages:
-            yield from _stage_findings(config, pipeline, stage, now)
+            manifests, findings = _literal_findings(pipeline, stage)
+            yield from findings
+            is_wanted = samples and stage.type in _OF_OBJECTS and not findings
+            if is_wanted and any(map(_has_expressions, manifests)):
+                yield from _sample_findings(config, pipeline, stage, now)
 
 
-def _stage_findings(
-    config: Config, pipeline: Pipeline, stage: StageSpec, now: Callable[[], datetime]
-) -> Iterator[Finding]:
+def _literal_findings(
+    pipeline: Pipeline, stage: StageSpec
+) -> tuple[Sequence[Manifest], list[Finding]]:
+    """The manifests whose paths are known, and what is wrong with them whatever a run brings."""
     from watcher.cli.halyard import Finding, Severity
     from watcher.stages.manifest_files import read_manifests
 
     where = f"pipeline {pipeline.name}"
     options = stage.options if isinstance(stage.options, dict) else {}
-    paths = options.get("manifests", ())
-    fixed = [path for path in paths if "${" not in path]
+    fixed = [path for path in options.get("manifests", ()) if "${" not in path]
     try:
         manifests = read_manifests(fixed)
     except StageError as error:
         message = f"{where}: {error.message}"
-        yield Finding(severity=Severity.WARNING, message=message, hint=error.hint)
-        return
+        return (), [Finding(severity=Severity.WARNING, message=message, hint=error.hint)]
     faults = list(filter(None, (manifest.fault() for manifest in manifests)))
-    for fault in faults:
-        yield Finding(severity=Severity.ERROR, message=f"{where}: {fault}")
-    if stage.type not in _OF_OBJECTS or faults:
-        return
-    try:
-        _check_literal(manifests)
-    except WatcherError as error:
-        yield Finding(severity=Severity.ERROR, message=f"{where}: {error}", hint=error.hint)
-        return
-    if len(fixed) == len(paths) and any(map(_has_expressions, manifests)):
-        yield from _sample_findings(config, pipeline, stage, now)
+    if not faults and stage.type in _OF_OBJECTS:
+        try:
+            _check_literal(manifests)
+        except WatcherError as error:
+            message = f"{where}: {error}"
+            return (), [Finding(severity=Severity.ERROR, message=message, hint=error.hint)]
+    return manifests, [
+        Finding(severity=Severity.ERROR, message=f"{where}: {fault}") for fault in faults
+    ]
 
 
 def _check_literal(manifests: Sequence[Manifest]) -> None:
@@ -91,6 +95,8 @@ def _sample_findings(
     from watcher.cli.halyard import Finding, Severity
     from watcher.stages.manifest_files import documents_of
 
+    if any("${" in path for path in stage.options["manifests"]):
+        return
     context = sample_context(config, pipeline, stage, None, now)
     words = f"pipeline {pipeline.name}, stage {stage.name}"
     try:

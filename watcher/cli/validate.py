@@ -56,7 +56,7 @@ def validate(invocation: Invocation, online: bool) -> int:
 def _findings(config: Config, now: Callable[[], datetime], *, online: bool) -> list[Finding]:
     from watcher.cli.halyard import offline
 
-    findings = [*offline(config), *manifest_findings(config, now)]
+    findings = [*offline(config), *manifest_findings(config, now, samples=not online)]
     if not online:
         return findings
     from watcher.cli.online import check
