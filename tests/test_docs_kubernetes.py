@@ -14,15 +14,15 @@ from watcher.config.load import Config, load
 from watcher.core.pipeline import OnFailure
 from watcher.kube import access
 from watcher.kube.access import Right, Target
-from watcher.kube.bundle import MAXIMUM_BYTES, MAXIMUM_OBJECTS, read_documents
-from watcher.kube.dry_run import NEVER_REPLACED
-from watcher.kube.follow import GRACE
-from watcher.kube.inventory import FEW, SHARE
+from watcher.kube.applying.dry_run import NEVER_REPLACED
+from watcher.kube.applying.inventory import FEW, SHARE
+from watcher.kube.applying.plan import NOTE_KEYS, Action
+from watcher.kube.manifests.bundle import MAXIMUM_BYTES, MAXIMUM_OBJECTS, read_documents
+from watcher.kube.manifests.ordering import NEVER_PRUNED, WAVES, GroupKind
 from watcher.kube.objects import Resource, group_of
-from watcher.kube.ordering import NEVER_PRUNED, WAVES, GroupKind
-from watcher.kube.plan import NOTE_KEYS, Action
-from watcher.kube.rollout import is_followed
-from watcher.kube.undo_plan import NEVER_UNDONE
+from watcher.kube.rollback.undo_plan import NEVER_UNDONE
+from watcher.kube.rollouts.follow import GRACE
+from watcher.kube.rollouts.rollout import is_followed
 from watcher.render.images import Pin, bind
 from watcher.render.pod_templates import POD_TEMPLATES
 from watcher.stages import OPTIONS, UNDOABLE

@@ -18,9 +18,9 @@ from tests.kube.cluster import RealCluster
 from tests.stages.deploying import config_map, secret, workload
 from watcher.cli import changes
 from watcher.cli.changes import StageChanges
-from watcher.kube.diff import Difference
+from watcher.kube.applying.diff import Difference
+from watcher.kube.applying.plan import Action
 from watcher.kube.objects import ObjectKey
-from watcher.kube.plan import Action
 
 IMAGE = "acme/web:2"
 HIDDEN_WORD = "hunter2-hunter2"

@@ -13,9 +13,9 @@ from tests.kube.faulty_api import Behaviour, FaultyApi, Reply
 from watcher.core.cluster import Cluster
 from watcher.errors import ClusterError
 from watcher.kube.client import ClusterClient, PatchType
-from watcher.kube.exchange import Patience
+from watcher.kube.connecting.exchange import Patience
+from watcher.kube.connecting.transport import Timeouts
 from watcher.kube.objects import Object, Resource
-from watcher.kube.transport import Timeouts
 
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", True)  # noqa: FBT003
 CONFIG_MAP = "/api/v1/namespaces/shop/configmaps/a"

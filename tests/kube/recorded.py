@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from watcher.errors import ClusterError
-from watcher.kube.answers import Answer
-from watcher.kube.refusals import refusal
+from watcher.kube.connecting.answers import Answer
+from watcher.kube.connecting.refusals import refusal
 
 OLDEST, NEWEST = "1.20.2", "1.36.1"
 SERVERS = (OLDEST, NEWEST)

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.kube.workloads import CLASSES
 from watcher.errors import ClusterError, ClusterFault
-from watcher.kube.follow import Followed
 from watcher.kube.objects import Object, Resource, group_of
+from watcher.kube.rollouts.follow import Followed
 
 Answer = Object | None | ClusterError
 Named = tuple[str, str]

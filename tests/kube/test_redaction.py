@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kube.recorded import SERVERS, cause, recorded, refused, status_of
-from watcher.kube.answers import Answer
+from watcher.kube.connecting.answers import Answer
 from watcher.kube.redaction import LIMIT, redacted, without_credentials, without_tokens
 
 SECRET = "hunter2-hunter2"

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from watcher.kube.answers import Answer
-from watcher.kube.bundle import read_documents
+from watcher.kube.applying.plan import Action, PlannedObject, Result
 from watcher.kube.client import Applied
-from watcher.kube.connection import Surroundings
-from watcher.kube.exec_plugin import exec_plugin
-from watcher.kube.kubeconfig import Access
+from watcher.kube.connecting.answers import Answer
+from watcher.kube.connecting.connection import Surroundings
+from watcher.kube.connecting.exec_plugin import exec_plugin
+from watcher.kube.connecting.kubeconfig import Access
+from watcher.kube.manifests.bundle import read_documents
+from watcher.kube.manifests.yaml_documents import read_yaml
 from watcher.kube.objects import ObjectKey, Resource
-from watcher.kube.plan import Action, PlannedObject, Result
-from watcher.kube.yaml_documents import read_yaml
 
 SECRET = "hunter2-hunter2"
 MANIFEST = (

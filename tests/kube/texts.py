@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from watcher.errors import StageError
-from watcher.kube.bundle import read_documents
+from watcher.kube.manifests.bundle import read_documents
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"
 CUSTOM = "apiVersion: acme.example/v1\nkind: Probe\nmetadata: {name: web}\n"

@@ -19,8 +19,8 @@ from watcher.cli.manifests import show_warnings
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.pipeline import StageSpec
-    from watcher.kube.diff import Difference
-    from watcher.kube.plan import Plan
+    from watcher.kube.applying.diff import Difference
+    from watcher.kube.applying.plan import Plan
     from watcher.stages.base import Clusters, StageContext
 
 _STYLES = (("---", "bold"), ("+++", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
@@ -75,8 +75,8 @@ async def _changes(context: StageContext) -> StageChanges:
 
 def _differences(plan: Plan) -> Iterator[Difference]:
     """Of every object, also of those that stay as they are."""
-    from watcher.kube.diff import Difference, planned_difference, pruned_difference
-    from watcher.kube.plan import Action
+    from watcher.kube.applying.diff import Difference, planned_difference, pruned_difference
+    from watcher.kube.applying.plan import Action
 
     yield from map(planned_difference, plan.items)
     for result in plan.obsolete:
@@ -127,7 +127,7 @@ def show(stages: Sequence[StageChanges]) -> None:
 
 
 def _show_one(difference: Difference) -> None:
-    from watcher.kube.plan import Action
+    from watcher.kube.applying.plan import Action
 
     if difference.text:
         _write_diff(difference.text)

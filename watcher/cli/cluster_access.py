@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from watcher.core.pipeline import Execution, Pipeline, StageSpec
     from watcher.core.trigger import Trigger
     from watcher.kube.access import Right
+    from watcher.kube.applying.refused import Problem
     from watcher.kube.client import ClusterClient
-    from watcher.kube.refused import Problem
     from watcher.stages.base import Clusters, StageContext
 
 SAMPLE_TAG = "1.0.0"
@@ -86,7 +86,7 @@ class _Check:
 
     async def look_at(self, pipeline: Pipeline, stage: StageSpec) -> None:
         """What one stage needs. Raises ClusterError when the cluster as a whole refuses."""
-        from watcher.kube.refused import WHOLE_CLUSTER
+        from watcher.kube.applying.refused import WHOLE_CLUSTER
         from watcher.stages.rights import needs_of
 
         place = f"pipeline {pipeline.name}, stage {stage.name}"

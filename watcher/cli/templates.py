@@ -80,7 +80,7 @@ def _literal_findings(
 
 def _check_literal(manifests: Sequence[Manifest]) -> None:
     """Raises WatcherError for what is wrong with the objects of the files without expressions."""
-    from watcher.kube.bundle import read_documents
+    from watcher.kube.manifests.bundle import read_documents
 
     literal = [manifest for manifest in manifests if not _has_expressions(manifest)]
     read_documents((manifest.name, manifest.render({})) for manifest in literal)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from watcher.kube.client import ClusterClient
+from watcher.kube.manifests.ordering import NEVER_PRUNED
 from watcher.kube.objects import Resource
-from watcher.kube.ordering import NEVER_PRUNED
-from watcher.kube.undo_plan import NEVER_UNDONE
+from watcher.kube.rollback.undo_plan import NEVER_UNDONE
 
 
 class Use(StrEnum):

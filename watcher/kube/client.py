@@ -16,15 +16,20 @@ from typing import Any
 
 from watcher.core.cluster import Cluster
 from watcher.errors import ClusterError, ClusterFault
-from watcher.kube import requests
-from watcher.kube.answers import Answer, items_of, json_object, not_kubernetes, object_of
-from watcher.kube.connection import SERVICE_ACCOUNT, Connection, Surroundings, open_connection
-from watcher.kube.discovery import Discovery
-from watcher.kube.exchange import Exchange, Patience, Repeat, in_thread
-from watcher.kube.exec_plugin import SECONDS
+from watcher.kube.connecting import requests
+from watcher.kube.connecting.answers import Answer, items_of, json_object, not_kubernetes, object_of
+from watcher.kube.connecting.connection import (
+    SERVICE_ACCOUNT,
+    Connection,
+    Surroundings,
+    open_connection,
+)
+from watcher.kube.connecting.discovery import Discovery
+from watcher.kube.connecting.exchange import Exchange, Patience, Repeat, in_thread
+from watcher.kube.connecting.exec_plugin import SECONDS
+from watcher.kube.connecting.requests import PatchType as PatchType
+from watcher.kube.connecting.requests import Request
 from watcher.kube.objects import FIELD_MANAGER, Object, Resource
-from watcher.kube.requests import PatchType as PatchType
-from watcher.kube.requests import Request
 
 PAGE = 500
 """Objects of one page of a list."""

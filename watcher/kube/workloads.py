@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.errors import ClusterError, ClusterFault, StageError
-from watcher.kube import reading, status
+from watcher.kube import reading
 from watcher.kube.client import ClusterClient
 from watcher.kube.kind_names import WORKLOADS, named
 from watcher.kube.objects import Object, ObjectKey, Resource
-from watcher.kube.rollout import RESTARTED_AT
+from watcher.kube.rollouts import status
+from watcher.kube.rollouts.rollout import RESTARTED_AT
 
 API_VERSION = "apps/v1"
 _POLL = 0.5

@@ -24,7 +24,7 @@ from watcher.stages.undo_data import UndoData
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from watcher.kube.plan import ApplyOptions, Conflicts, Plan, Result
+    from watcher.kube.applying.plan import ApplyOptions, Conflicts, Plan, Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Applying:
 
     async def run(self) -> StageOutcome:
         """Raises StageError (ApplyFailed names what was applied) and ClusterError."""
-        from watcher.kube.plan import Newer
+        from watcher.kube.applying.plan import Newer
 
         try:
             return await self._run()
@@ -64,7 +64,7 @@ class Applying:
 
     async def plan(self) -> Plan:
         """What a run would do now; nothing is changed. Raises StageError, ClusterError."""
-        from watcher.kube.preflight import make_plan
+        from watcher.kube.applying.preflight import make_plan
 
         return await make_plan(self.place.client, self.bound.documents, self.options)
 
@@ -88,9 +88,9 @@ class Applying:
     def _check_moved(self, plan: Plan) -> None:
         """A tag that moved leaves a manifest that names it as it is, and pods with their old image.
         Raises StageError, unless a later stage restarts them."""
-        from watcher.kube.plan import Action
+        from watcher.kube.applying.plan import Action
         from watcher.kube.reading import text
-        from watcher.kube.rollout import is_followed
+        from watcher.kube.rollouts.rollout import is_followed
 
         run, digest = self.context.execution, self.bound.digest
         later = run.pipeline.stages[self.context.index + 1 :]
@@ -116,8 +116,8 @@ class Applying:
         return Done(self._outputs(plan.results))
 
     async def _executed(self, plan: Plan) -> tuple[Result, ...]:
-        from watcher.kube.apply import execute
-        from watcher.kube.plan import ApplyFailed, Newer
+        from watcher.kube.applying.apply import execute
+        from watcher.kube.applying.plan import ApplyFailed, Newer
 
         try:
             results = await execute(
@@ -138,7 +138,7 @@ class Applying:
     async def _followed(self, plan: Plan, results: Sequence[Result]) -> StageOutcome | None:
         """The outcome of a rollout that is not ready; also of one that an earlier attempt of this
         run began, or an earlier run: with the run's image in it, unchanged is not yet running."""
-        from watcher.kube.follow import Followed
+        from watcher.kube.rollouts.follow import Followed
 
         followed = self.undo.changed | {item.key for item in plan.items if item.notes}
         targets = [
@@ -154,7 +154,7 @@ class Applying:
         return outcome
 
     async def _pruned(self, plan: Plan, results: Sequence[Result]) -> tuple[Result, ...]:
-        from watcher.kube.inventory import prune
+        from watcher.kube.applying.inventory import prune
 
         if plan.inventory is None:
             return ()
@@ -165,8 +165,8 @@ class Applying:
 
     def _bundle(self, plan: Plan) -> Bundle:
         """What was applied, as it may be applied again; Secrets without their values."""
-        from watcher.kube.notes import with_notes
-        from watcher.kube.undo_plan import without_values
+        from watcher.kube.applying.notes import with_notes
+        from watcher.kube.rollback.undo_plan import without_values
 
         run = self.context.execution
         objects = (with_notes(item.desired, item.notes) for item in plan.items)
@@ -213,7 +213,7 @@ async def bound_documents(options: Json, context: StageContext) -> BoundDocument
 def _apply_options(
     place: Place, bound: BoundDocuments, options: Json, context: StageContext
 ) -> ApplyOptions:
-    from watcher.kube.plan import ApplyOptions
+    from watcher.kube.applying.plan import ApplyOptions
 
     run = context.execution
     cause = f"{', '.join(bound.images)} by registry-watcher"
@@ -233,7 +233,7 @@ def _apply_options(
 
 
 def _conflicts(written: str | list[str]) -> Conflicts:
-    from watcher.kube.plan import Conflicts
+    from watcher.kube.applying.plan import Conflicts
 
     named = written if isinstance(written, list) else []
     return Conflicts(force=written == "force", managers=frozenset(named))

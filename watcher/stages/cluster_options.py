@@ -85,8 +85,8 @@ class Place:
 
 async def place_of(options: Json, context: StageContext) -> Place:
     """The connection and the namespace. Raises StageError, ClusterError, RenderError."""
+    from watcher.kube.manifests.scope import check_namespace_allowed
     from watcher.kube.objects import check_namespace
-    from watcher.kube.scope import check_namespace_allowed
 
     name = options.get("cluster")
     cluster = context.clusters.settings(name)

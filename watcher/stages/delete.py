@@ -30,7 +30,7 @@ from watcher.stages.cluster_options import (
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from watcher.kube.bundle import Document
+    from watcher.kube.manifests.bundle import Document
     from watcher.kube.objects import Object, ObjectKey, Resource
 
 _POLL = 1.0
@@ -99,9 +99,9 @@ class DeleteStage:
 
 async def wanted(place: Place, options: Json, context: StageContext) -> list[Object]:
     """What is to be deleted, each in its namespace, in the order of deleting. Raises StageError."""
-    from watcher.kube.bundle import Document
     from watcher.kube.kind_names import WORKLOADS, named
-    from watcher.kube.ordering import deletion_order, is_never_pruned
+    from watcher.kube.manifests.bundle import Document
+    from watcher.kube.manifests.ordering import deletion_order, is_never_pruned
     from watcher.stages.manifest_files import documents_of
 
     documents: list[Document] = []
@@ -134,7 +134,7 @@ async def _placed(
     place: Place, documents: Sequence[Document], context: StageContext
 ) -> Sequence[Object]:
     """The objects in their namespaces; those of a kind that the cluster does not know are gone."""
-    from watcher.kube.scope import placed_all
+    from watcher.kube.manifests.scope import placed_all
 
     known = []
     for document in documents:

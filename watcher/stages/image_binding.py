@@ -16,7 +16,7 @@ from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import has_image
 
 if TYPE_CHECKING:
-    from watcher.kube.bundle import Document
+    from watcher.kube.manifests.bundle import Document
     from watcher.kube.objects import Object, ObjectKey
     from watcher.render.images import Binding, BoundImage, InvalidImage
 

@@ -59,9 +59,9 @@ async def patched(
 
 def check_event(live: Object, context: StageContext) -> None:
     """Raises Newer where a newer event than this run's changed the workload."""
-    from watcher.kube.notes import event_of, event_text
+    from watcher.kube.applying.notes import event_of, event_text
+    from watcher.kube.applying.plan import Newer
     from watcher.kube.objects import ObjectKey
-    from watcher.kube.plan import Newer
 
     there = event_of(live)
     if there is not None and there > event_time(context.execution):
@@ -71,8 +71,8 @@ def check_event(live: Object, context: StageContext) -> None:
 
 def notes_of(context: StageContext, cause: str, *, digest: str | None = None) -> dict[str, str]:
     """The annotations that tell of this run; those with no value are left out."""
-    from watcher.kube.notes import event_text
-    from watcher.kube.plan import EVENT_NOTE
+    from watcher.kube.applying.notes import event_text
+    from watcher.kube.applying.plan import EVENT_NOTE
 
     run = context.execution
     notes = {

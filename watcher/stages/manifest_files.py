@@ -19,7 +19,7 @@ from watcher.stages import guards
 from watcher.stages.base import StageContext
 
 if TYPE_CHECKING:
-    from watcher.kube.bundle import Documents
+    from watcher.kube.manifests.bundle import Documents
 
 LARGEST_FILE = 8 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -37,7 +37,7 @@ class Rendered:
 async def documents_of(manifests: Json, context: StageContext) -> Documents:
     """The objects of a stage's `manifests`. Raises what `render_manifests` does, and StageError
     with a line for everything that is wrong with an object."""
-    from watcher.kube.bundle import read_documents
+    from watcher.kube.manifests.bundle import read_documents
 
     paths = await context.rendered(manifests, guard=guards.for_path)
     rendered = await render_manifests([guards.whole_path(path) for path in paths], context)

@@ -95,7 +95,7 @@ async def _seen(place: Place, resource: Resource, name: str) -> Object | None:
 
 def _done(applied: Applied, live: Object | None) -> str:
     """`live` is what was there before a dry run."""
-    from watcher.kube.comparing import is_same
+    from watcher.kube.applying.comparing import is_same
 
     if applied.created:
         return "created"

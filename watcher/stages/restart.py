@@ -35,8 +35,8 @@ class RestartStage:
     )
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
-        from watcher.kube.follow import Followed
         from watcher.kube.objects import ObjectKey
+        from watcher.kube.rollouts.follow import Followed
         from watcher.kube.workloads import Workload, restart_patch, restarted_at
 
         place = await place_of(options, context)

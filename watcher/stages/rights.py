@@ -12,15 +12,15 @@ from watcher.core.pipeline import Json, OnFailure
 from watcher.errors import StageError
 from watcher.kube import access
 from watcher.kube.access import Right, Target
-from watcher.kube.applyset import PARENT, parent_name
-from watcher.kube.dry_run import NEVER_REPLACED
-from watcher.kube.kinds import known_kinds, served_kinds, unknown_kinds
+from watcher.kube.applying.applyset import PARENT, parent_name
+from watcher.kube.applying.dry_run import NEVER_REPLACED
+from watcher.kube.applying.kinds import known_kinds, served_kinds, unknown_kinds
+from watcher.kube.applying.plan import ApplyOptions
+from watcher.kube.applying.refused import Problem
+from watcher.kube.manifests.scope import placed
 from watcher.kube.objects import Object, ObjectKey, Resource
-from watcher.kube.owned_pods import creates_pods
-from watcher.kube.plan import ApplyOptions
-from watcher.kube.refused import Problem
-from watcher.kube.rollout import is_followed
-from watcher.kube.scope import placed
+from watcher.kube.rollouts.owned_pods import creates_pods
+from watcher.kube.rollouts.rollout import is_followed
 from watcher.kube.workloads import API_VERSION, Workload
 from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place, is_dry_run, place_of, wait_of

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from watcher.kube.objects import Object
-    from watcher.kube.revisions import Revision
+    from watcher.kube.rollback.revisions import Revision
     from watcher.kube.workloads import Workload
 
 _OF_THE_IMAGE = ("registry-watcher/tag", "registry-watcher/digest")
@@ -54,8 +54,8 @@ class RollbackStage:
     )
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
-        from watcher.kube.follow import Followed
-        from watcher.kube.plan import Newer
+        from watcher.kube.applying.plan import Newer
+        from watcher.kube.rollouts.follow import Followed
         from watcher.kube.workloads import Workload
 
         place = await place_of(options, context)
@@ -81,7 +81,7 @@ async def _target(
 ) -> Revision:
     """The revision to go back to, decided at the first start."""
     from watcher.kube.objects import ObjectKey
-    from watcher.kube.revisions import Revision, revisions, target
+    from watcher.kube.rollback.revisions import Revision, revisions, target
     from watcher.kube.workloads import find, observed
 
     if context.resumed is not None:
@@ -101,8 +101,8 @@ def _patch_to(
     target: Revision, context: StageContext, *, dry_run: bool
 ) -> Callable[[Object], Awaitable[Json]]:
     """Makes the patch to that revision; nothing where the workload is there already."""
+    from watcher.kube.applying.plan import NOTE_KEYS
     from watcher.kube.objects import ObjectKey
-    from watcher.kube.plan import NOTE_KEYS
     from watcher.kube.workloads import has_template, template_patch
 
     cause = f"rolled back to revision {target.number} by registry-watcher"

@@ -13,7 +13,7 @@ from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import Place
 
 if TYPE_CHECKING:
-    from watcher.kube.follow import Followed, Rollout
+    from watcher.kube.rollouts.follow import Followed, Rollout
 
 _MOST_REASONS = 5
 
@@ -23,8 +23,8 @@ async def rollout_of(
 ) -> Rollout:
     """How the rollout of those that can be followed ended; READY without a wait. Raises
     ClusterError when the cluster refuses to show it."""
-    from watcher.kube.follow import Rollout, follow
-    from watcher.kube.rollout import RolloutState, is_followed
+    from watcher.kube.rollouts.follow import Rollout, follow
+    from watcher.kube.rollouts.rollout import RolloutState, is_followed
 
     followed = [target for target in targets if is_followed(target.applied)]
     if wait is None or not followed:
@@ -44,7 +44,7 @@ def outcome_of(rollout: Rollout) -> StageOutcome | None:
 
     An unknown state may be known later; nothing must be taken back on its ground.
     """
-    from watcher.kube.rollout import RolloutState
+    from watcher.kube.rollouts.rollout import RolloutState
 
     reasons = told(rollout.reasons)
     match rollout.state:
@@ -75,7 +75,7 @@ async def settled(
 
 async def freed(place: Place, targets: Sequence[Followed], context: StageContext) -> None:
     """Delete the pods that would hold up the way back for ever. Raises ClusterError."""
-    from watcher.kube.stuck_pods import release_stuck_pods
+    from watcher.kube.rollback.stuck_pods import release_stuck_pods
 
     for target in targets:
         await release_stuck_pods(

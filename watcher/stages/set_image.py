@@ -61,8 +61,8 @@ class SetImageStage:
     )
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
-        from watcher.kube.follow import Followed
-        from watcher.kube.plan import Newer
+        from watcher.kube.applying.plan import Newer
+        from watcher.kube.rollouts.follow import Followed
         from watcher.kube.workloads import container_image
 
         setting = await _Setting.of(options, context)
@@ -86,7 +86,7 @@ class SetImageStage:
         return outcome
 
     async def undo(self, options: Json, context: StageContext) -> StageOutcome:
-        from watcher.kube.follow import Followed
+        from watcher.kube.rollouts.follow import Followed
 
         kept = context.memory.undo
         setting = await _Setting.of(options, context)
@@ -221,7 +221,7 @@ class _Setting:
 
     async def _keep(self, live: Object, before: str, after: str) -> None:
         """What was there before the first patch of this run."""
-        from watcher.kube.plan import NOTE_KEYS
+        from watcher.kube.applying.plan import NOTE_KEYS
         from watcher.kube.reading import section, uid
 
         kept = self.context.memory.undo

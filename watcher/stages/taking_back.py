@@ -1,7 +1,7 @@
 """Taking back what `apply` did: `on_failure: rollback` of its own or of a later stage.
 
-`watcher.kube.undo` puts the objects back; here is what comes before and after: the rejection of
-the image, the wait for the rollout of what was put back. For the stage `apply`.
+`watcher.kube.rollback` puts the objects back; here is what comes before and after: the rejection
+of the image, the wait for the rollout of what was put back. For the stage `apply`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from watcher.stages.rollouts import outcome_of, rollout_of, settled, told
 
 if TYPE_CHECKING:
     from watcher.core.deployment import Bundle
-    from watcher.kube.follow import Followed
     from watcher.kube.objects import Object, ObjectKey
-    from watcher.kube.secret_copies import SecretCopies
-    from watcher.kube.undo import PutBack
-    from watcher.kube.undo_plan import UndoPlan
+    from watcher.kube.rollback.secret_copies import SecretCopies
+    from watcher.kube.rollback.undo import PutBack
+    from watcher.kube.rollback.undo_plan import UndoPlan
+    from watcher.kube.rollouts.follow import Followed
 
 _LONGEST_LOOK = timedelta(minutes=1)
 """The rollback has as long as the stage has, and most of that is for putting back."""
@@ -53,8 +53,8 @@ class TakingBack:
 
     @staticmethod
     def of(place: Place, options: Json, context: StageContext) -> TakingBack:
-        from watcher.kube.secret_copies import SecretCopies
-        from watcher.kube.undo_plan import UndoPlan
+        from watcher.kube.rollback.secret_copies import SecretCopies
+        from watcher.kube.rollback.undo_plan import UndoPlan
 
         return TakingBack(
             place=place,
@@ -71,7 +71,7 @@ class TakingBack:
 
     async def run(self) -> StageOutcome:
         """Skipped where nothing is put back; the image is not rejected then."""
-        from watcher.kube.undo import PutBack
+        from watcher.kube.rollback.undo import PutBack
 
         if self.plan.done:
             return await self._ended(PutBack())
@@ -103,10 +103,10 @@ class TakingBack:
 
     async def _register(self, done: PutBack) -> None:
         """What was pruned is there again, and is to be found by later runs that prune."""
-        from watcher.kube.inventory import extend
+        from watcher.kube.applying.inventory import extend
+        from watcher.kube.applying.plan import ApplyOptions
         from watcher.kube.objects import ObjectKey
-        from watcher.kube.plan import ApplyOptions
-        from watcher.kube.undo_plan import How
+        from watcher.kube.rollback.undo_plan import How
 
         pruned = {each.key for each in self.plan.changes if each.how is How.PRUNED}
         items = [each.applied for each in done.targets]
@@ -136,7 +136,7 @@ class TakingBack:
         )
 
     async def _put_back(self) -> PutBack:
-        from watcher.kube.undo import Undoing
+        from watcher.kube.rollback.undo import Undoing
 
         undoing = Undoing(
             client=self.place.client,
@@ -207,7 +207,7 @@ class TakingBack:
         return Skipped(f"when it was looked at again, {how}")
 
     async def _targets(self) -> list[Followed]:
-        from watcher.kube.follow import Followed
+        from watcher.kube.rollouts.follow import Followed
 
         targets = []
         for change in self.plan.changes:

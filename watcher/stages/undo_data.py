@@ -17,11 +17,11 @@ from watcher.stages.base import StageContext
 from watcher.stages.cluster_options import event_time
 
 if TYPE_CHECKING:
+    from watcher.kube.applying.plan import Plan, PlannedObject, Result
     from watcher.kube.client import ClusterClient
     from watcher.kube.objects import Object, ObjectKey
-    from watcher.kube.plan import Plan, PlannedObject, Result
-    from watcher.kube.secret_copies import SecretCopies
-    from watcher.kube.undo_plan import Change, UndoPlan
+    from watcher.kube.rollback.secret_copies import SecretCopies
+    from watcher.kube.rollback.undo_plan import Change, UndoPlan
 
 _LONGEST_RUN = timedelta(days=7)
 """A run of another watcher that waits for people may take that long."""
@@ -38,8 +38,8 @@ class UndoData:
 
     @staticmethod
     def of(client: ClusterClient, digest: str | None, context: StageContext) -> UndoData:
-        from watcher.kube.secret_copies import SecretCopies
-        from watcher.kube.undo_plan import UndoPlan
+        from watcher.kube.rollback.secret_copies import SecretCopies
+        from watcher.kube.rollback.undo_plan import UndoPlan
 
         run = context.execution
         kept = context.memory.undo
@@ -77,8 +77,8 @@ class UndoData:
 
     async def keep_pruned(self, plan: Plan) -> None:
         """Before the first deletion."""
-        from watcher.kube.plan import Action
-        from watcher.kube.undo_plan import How, change_of
+        from watcher.kube.applying.plan import Action
+        from watcher.kube.rollback.undo_plan import How, change_of
 
         changes = []
         for result in plan.obsolete:
@@ -91,7 +91,7 @@ class UndoData:
     async def answered(self, plan: Plan, results: Sequence[Result]) -> None:
         """After the writes, also when they stopped in the middle: only what was sent, or may have
         been, is taken back."""
-        from watcher.kube.plan import Action
+        from watcher.kube.applying.plan import Action
 
         half_way = {item.key for item in plan.items if item.action is Action.REPLACED}
         sent = {
@@ -126,9 +126,9 @@ class UndoData:
             await self.followed(blames_image=True)
 
     async def _changes_of(self, items: Iterable[PlannedObject]) -> AsyncIterator[Change]:
-        from watcher.kube.migration import MIGRATED
-        from watcher.kube.plan import Action
-        from watcher.kube.undo_plan import How, change_of
+        from watcher.kube.applying.migration import MIGRATED
+        from watcher.kube.applying.plan import Action
+        from watcher.kube.rollback.undo_plan import How, change_of
 
         for item in items:
             if not item.action.writes or item.deferred:
@@ -149,7 +149,7 @@ class UndoData:
     ) -> Change:
         """A Secret's values go where only those see them who may see Secrets; where no rollback
         may come, nothing of what was is needed."""
-        from watcher.kube.undo_plan import values_of
+        from watcher.kube.rollback.undo_plan import values_of
 
         if not self._may_come:
             return replace(change, before=None)
