@@ -170,7 +170,7 @@ def line_of(
     directory.mkdir(exist_ok=True)
     shop = Shop(directory, registry, cluster, kubeconfig=proxy.kubeconfig)
     tag = {"tag": "${trigger.tag}"}
-    shop.write_manifest(settings=tag, progressDeadlineSeconds=2, replicas=1)
+    shop.write_manifest(settings=tag, progressDeadlineSeconds=4, replicas=1)
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web"}, "stringData": tag}
     shop.manifest.write_text(f"{shop.manifest.read_text()}---\n{json.dumps(secret)}\n")
     return Line(shop, proxy)

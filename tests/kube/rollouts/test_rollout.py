@@ -340,3 +340,29 @@ def test_a_job_with_a_time_to_live(
 
 def test_the_progress_of_a_rollout_reads_like_kubectl() -> None:
     assert assess(rolling(updated=1)).message == "1 of 3 replicas updated"
+
+
+@pytest.mark.parametrize(
+    ("entry", "state"),
+    [
+        pytest.param({"time": "2026-11-21T10:00:05Z"}, PROGRESSING, id="changed since"),
+        pytest.param({"time": "2026-11-21T10:00:00Z"}, PROGRESSING, id="changed in that second"),
+        pytest.param({"time": "2026-11-21T09:59:59Z"}, FAILED, id="changed before"),
+        pytest.param(
+            {"time": "2026-11-21T10:00:05Z", "manager": "kubectl-edit"},
+            FAILED,
+            id="changed by somebody else",
+        ),
+        pytest.param(
+            {"time": "2026-11-21T10:00:05Z", "subresource": "status"}, FAILED, id="the status only"
+        ),
+        pytest.param({}, FAILED, id="it is not told when"),
+    ],
+)
+def test_a_deadline_that_passed_before_our_change_says_nothing_about_it(
+    entry: dict[str, str], state: RolloutState
+) -> None:
+    late = {**LATE, "lastUpdateTime": "2026-11-21T10:00:00Z"}
+    item = deployment(3, late, updatedReplicas=3, replicas=4, availableReplicas=3)
+    item["metadata"]["managedFields"] = [{"manager": "registry-watcher", **entry}]
+    assert assess(item).state is state

@@ -7,7 +7,7 @@ Each rule is given an object that exists and is not being deleted. Pure; used by
 from __future__ import annotations
 
 from watcher.kube import reading
-from watcher.kube.objects import Object
+from watcher.kube.objects import FIELD_MANAGER, Object
 from watcher.kube.reading import conditions, holds, said
 from watcher.kube.rollouts.status import UNOBSERVED, Status, failed, observed, ready, waiting
 
@@ -20,7 +20,7 @@ def deployment(item: Object) -> Status:
     wanted, updated = replicas(item), reading.count(item, "status", "updatedReplicas")
     available = reading.count(item, "status", "availableReplicas")
     total = reading.count(item, "status", "replicas")
-    if reading.text(conditions(item).get("Progressing"), "reason") == "ProgressDeadlineExceeded":
+    if _is_late(item):
         return failed(_deadline_message(item, wanted, updated), "ProgressDeadlineExceeded")
     if updated < wanted:
         return _held_up(item, f"{updated} of {_replicas(wanted)} updated")
@@ -146,6 +146,22 @@ def _replicas(number: int, adjective: str = "") -> str:
 def _held_up(item: Object, message: str) -> Status:
     why = refusal(item)
     return waiting(f"{message}; {why}" if why else message, "ReplicaFailure" if why else "")
+
+
+def _is_late(item: Object) -> bool:
+    """Whether the progress deadline has passed since our last change. Controllers keep that verdict
+    of an earlier rollout until they have made progress with the next one, such as a rollback."""
+    progressing = conditions(item).get("Progressing")
+    if reading.text(progressing, "reason") != "ProgressDeadlineExceeded":
+        return False
+    ours = [
+        reading.text(entry, "time")
+        for entry in reading.listed(item, "metadata", "managedFields")
+        if reading.text(entry, "manager") == FIELD_MANAGER
+        and not reading.text(entry, "subresource")
+    ]
+    said_at = reading.text(progressing, "lastUpdateTime")
+    return not said_at or said_at > max(ours, default="")
 
 
 def _deadline_message(item: Object, wanted: int, updated: int) -> str:
