@@ -57,7 +57,8 @@ class Config:
 
     def without_passwords(self, environment: Mapping[str, str]) -> dict[str, str]:
         """What other programs may see of the environment."""
-        return {k: v for k, v in environment.items() if k not in self.secret_variables}
+        secret = self.secret_variables
+        return {name: value for name, value in environment.items() if name not in secret}
 
     def signature(self) -> Signature:
         """What the files are like now; other than `loaded` when one was written, replaced, added
