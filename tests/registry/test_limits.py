@@ -27,7 +27,7 @@ async def most_at_once(*lanes: Lane, requests: int = 20) -> int:
 
     async def request(lane: Lane) -> None:
         nonlocal running, most
-        async with lane:
+        async with lane.turn():
             running += 1
             most = max(most, running)
             await asyncio.sleep(0)
@@ -56,7 +56,7 @@ async def test_hosts_do_not_bound_each_other() -> None:
 
 async def test_who_gives_up_waiting_takes_no_place() -> None:
     lane = HostLimits().lane(account(concurrency=1))
-    async with lane:
+    async with lane.turn():
         waiting = asyncio.create_task(most_at_once(lane, requests=1))
         await asyncio.sleep(0)
         waiting.cancel()
@@ -69,7 +69,7 @@ async def test_requests_per_second_are_spread_evenly() -> None:
     lane = HostLimits(clock=clock, sleep=clock.sleep).lane(account(requests_per_second=4))
     times = []
     for _ in range(5):
-        async with lane:
+        async with lane.turn():
             times.append(clock.now - 1_800_000_000)
     assert times == [0, 0.25, 0.5, 0.75, 1.0]
 
@@ -82,13 +82,13 @@ async def test_a_parked_host_gets_nothing_from_any_of_its_accounts() -> None:
     lane.park(lane.host_key, 60)
     for some in (one, two):
         with pytest.raises(RateLimited) as caught:
-            async with limits.lane(some):
+            async with limits.lane(some).turn():
                 raise AssertionError("it was let through")
         assert caught.value.retry_after is not None
         assert caught.value.retry_after.total_seconds() == 60
         assert limits.blocked_until(some) == clock.now + 60
     clock.now += 60
-    async with lane:
+    async with lane.turn():
         assert limits.blocked() == {}
 
 
@@ -97,7 +97,7 @@ async def test_a_parked_account_leaves_the_others_alone() -> None:
     one, two = account("one"), account("two")
     limits.park(limits.lane(one).account_key, 60)
     assert limits.blocked_until(one) is not None
-    async with limits.lane(two):
+    async with limits.lane(two).turn():
         assert limits.blocked_until(two) is None
 
 

@@ -21,8 +21,10 @@ from watcher.config.items import NAME, NAME_RULE
 from watcher.core.account import (
     Catalog,
     CredentialSource,
+    DialectName,
     DigestTracking,
     Limits,
+    Strategy,
     Timeouts,
     Tls,
 )
@@ -156,6 +158,12 @@ LIMITS = Section(
             doc="A listing with more pages than this is an error.",
             example=1000,
         ),
+        "scopes_per_token": Field(
+            Integer(minimum=1, maximum=100),
+            doc="For how many repositories one token is asked for at once.",
+            example=20,
+            default_doc="20 at Docker Hub, else 1",
+        ),
     }
 )
 
@@ -241,6 +249,34 @@ ACCOUNT = Section(
             doc="Look up digests of tags that a trigger with `changes: [moved]` matches (`auto`), "
             "of `all` tags, or of none (`off`).",
             example="auto",
+        ),
+        "audit": Field(
+            Duration(minimum="1s"),
+            default="6h",
+            doc="How long at most a followed tag that looks like a fixed version (`1.4.2`, a date, "
+            "a commit) goes without a look for a move: the younger the sooner. Other followed "
+            "tags are looked at in each poll.",
+            example="6h",
+        ),
+        "dialect": Field(
+            Choice("auto", *DialectName),
+            default="auto",
+            doc="What kind of registry it is. `auto`: known by its name, or asked once a day.",
+            example="harbor",
+        ),
+        "strategy": Field(
+            Choice(*Strategy),
+            default=Strategy.AUTO.value,
+            doc="How repositories are looked at: by the v2 API alone (`v2`), by the registry's own "
+            "API where there is one (`native`), or whichever takes fewer requests (`auto`).",
+            example="v2",
+        ),
+        "http2": Field(
+            Either(Boolean(), Choice("auto")),
+            doc="Speak HTTP/2, all requests over one connection. `auto`: where the registry allows "
+            "more requests over it (Quay).",
+            example=True,
+            default_doc="auto",
         ),
         "plain_http": Field(
             Boolean(),

@@ -70,6 +70,32 @@ class DigestTracking(StrEnum):
     OFF = "off"
 
 
+class DialectName(StrEnum):
+    """Kinds of registries that differ in what they answer (registry/quirks.py)."""
+
+    DOCKER_HUB = "docker-hub"
+    GCR = "gcr"
+    ARTIFACT_REGISTRY = "artifact-registry"
+    ECR = "ecr"
+    ECR_PUBLIC = "ecr-public"
+    QUAY = "quay"
+    GHCR = "ghcr"
+    ACR = "acr"
+    HARBOR = "harbor"
+    GITLAB = "gitlab"
+    ARTIFACTORY = "artifactory"
+    NEXUS = "nexus"
+    DISTRIBUTION = "distribution"
+
+
+class Strategy(StrEnum):
+    """How a repository is looked at: by v2 alone, by the registry's own API, or as is cheapest."""
+
+    AUTO = "auto"
+    V2 = "v2"
+    NATIVE = "native"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """TLS settings; they hold for the token server too."""
@@ -91,17 +117,19 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How hard an account may press its registry."""
+    """How hard an account may press its registry. `scopes_per_token` None: as its kind allows."""
 
     concurrency: int = 8
     requests_per_second: float | None = None
     page_size: int = 1000
     max_pages: int = 1000
+    scopes_per_token: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One credential for one registry (SPEC 3.1)."""
+    """One credential for one registry (SPEC 3.1). `dialect` and `http2` None: found out. `audit`:
+    the longest time until a tag that looks like a fixed version is looked at again."""
 
     name: str
     registry: Registry
@@ -110,6 +138,10 @@ class Account:
     catalog: Catalog | None = None
     poll: PollSchedule = PollSchedule()
     track_digests: DigestTracking = DigestTracking.AUTO
+    audit: timedelta = timedelta(hours=6)
+    dialect: DialectName | None = None
+    strategy: Strategy = Strategy.AUTO
+    http2: bool | None = None
     tls: Tls = Tls()
     proxy: str | None = field(default=None, repr=False)
     timeouts: Timeouts = Timeouts()

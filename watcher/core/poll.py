@@ -22,7 +22,8 @@ class PollRecord:
     `triggers` holds the states that changed. `executions` are in the order in which they queue;
     each belongs to the decision with the same trigger and change. For decisions that are held or
     rejected, `held` maps (trigger, tag, change number) to what would be queued.
-    `fingerprint` is of the listing's bytes, None when the next poll must parse again.
+    `fingerprint` is of the listing's bytes, None when the next poll must parse again; `mark` and
+    `walked` are those of RepositoryStatus.
     `generation` is that of the KnownRepository which all this was computed from; None: not checked.
     """
 
@@ -38,6 +39,8 @@ class PollRecord:
     held: Mapping[tuple[str, str, int], NewExecution] = field(default_factory=dict)
     quarantine: Quarantine | None = None
     fingerprint: bytes | None = None
+    mark: str | None = None
+    walked: float | None = None
     generation: int | None = None
 
 
@@ -56,7 +59,8 @@ class RepositoryState(StrEnum):
 class RepositoryStatus:
     """Bookkeeping of one repository, kept in memory and flushed in batches (SPEC 5).
     Times are seconds since the epoch, for 10 000 of these are held at once. `fingerprint` is of a
-    listing that says what is stored at this `generation`, and is worth nothing at another."""
+    listing that says what is stored at this `generation`, and is worth nothing at another; so is
+    `mark`, where the registry's own API was read to. `walked`: the last complete listing."""
 
     account: str
     repository: str
@@ -68,5 +72,7 @@ class RepositoryStatus:
     failures: int = 0
     quarantined: bool = False
     fingerprint: bytes | None = None
+    mark: str | None = None
+    walked: float | None = None
     known: bool = False
     generation: int = 0

@@ -14,12 +14,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from watcher import credentials
 from watcher.config.load import Config
 from watcher.core import schedule
 from watcher.core.account import Account
+from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.pipeline import ExecutionStatus
 from watcher.daemon.clusters import ClusterConnections
 from watcher.daemon.deployed import ConfiguredAccounts
@@ -50,6 +51,14 @@ class Member:
     repositories: RepositoryList
 
 
+class _OfHosts(NamedTuple):
+    """What is written down of hosts."""
+
+    blocked: Mapping[str, float]
+    recognised: Mapping[str, Recognition]
+    quotas: Mapping[Counted, Quota]
+
+
 class App:
     """Everything around one state file. Made by `opened`; holds the lock as long as it lives."""
 
@@ -78,7 +87,7 @@ class App:
         self.accounts = ConfiguredAccounts(self)
         self.members: dict[str, Member] = {}
         self._catalogs = dict(catalogs)
-        self._flushed_blocked = hosts.blocked()
+        self._flushed = self._of_hosts()
         self._runner: EmbeddedRunner | None = None
         for account in config.accounts:
             self.members[account.name] = self.member(account)
@@ -151,22 +160,30 @@ class App:
     @property
     def has_unflushed_blocks(self) -> bool:
         """Whether a host or account was parked or freed since the bookkeeping was written."""
-        return self.hosts.blocked() != self._flushed_blocked
+        return self.hosts.blocked() != self._flushed.blocked
 
     async def flush(self) -> None:
         """Write the bookkeeping in one transaction; a state file that can't be written is said,
         and the batch is kept for the next time."""
         statuses = self.board.take_unflushed()
-        blocked, catalogs = self.hosts.blocked(), self._seen_catalogs()
-        if not statuses and blocked == self._flushed_blocked and catalogs == self._catalogs:
+        hosts, catalogs = self._of_hosts(), self._seen_catalogs()
+        if not statuses and hosts == self._flushed and catalogs == self._catalogs:
             return
         try:
-            await self.store.run(lambda store: store.flush(statuses, blocked, catalogs))
+            await self.store.run(
+                lambda store: store.flush(
+                    statuses, hosts.blocked, catalogs, hosts.recognised, hosts.quotas
+                )
+            )
         except StateError as error:
             self.board.put_back(statuses)
             self.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
             raise
-        self._flushed_blocked, self._catalogs = blocked, catalogs
+        self._flushed, self._catalogs = hosts, catalogs
+
+    def _of_hosts(self) -> _OfHosts:
+        hosts = self.hosts
+        return _OfHosts(hosts.blocked(), hosts.recognised(), hosts.quotas())
 
     async def close(self) -> None:
         for member in self.members.values():
@@ -235,7 +252,9 @@ async def _assembled(
     blocked = await store.run(lambda s: s.blocked())
     switches = await store.run(lambda s: s.enabled_overrides())
     catalogs = await store.run(lambda s: s.catalogs())
-    hosts = HostLimits(blocked=blocked, clock=clock)
+    recognised = await store.run(lambda s: s.recognised())
+    quotas = await store.run(lambda s: s.quotas())
+    hosts = HostLimits(blocked=blocked, recognised=recognised, quotas=quotas, clock=clock)
     rules = Rules.of(config.triggers, config.pipelines, switches)
     board = StatusBoard(statuses)
     app = App(

@@ -20,8 +20,16 @@ from watcher.registry.answer import Answer
 from watcher.registry.auth import RegistryAuth, Step
 from watcher.registry.bodies import CONFIG_CAP, GOOGLE_PAGE_CAP, MANIFEST_CAP, PAGE_CAP
 from watcher.registry.catalog import chosen, read_catalog_file
-from watcher.registry.limits import HostLimits
-from watcher.registry.listing import Bounds, Listing, Unchanged, list_repositories, list_tags
+from watcher.registry.limits import HostLimits, Priority
+from watcher.registry.listing import (
+    Bounds,
+    Listing,
+    Recent,
+    Seen,
+    Unchanged,
+    list_repositories,
+    list_tags,
+)
 from watcher.registry.logins import Logins
 from watcher.registry.realms import Guard, Resolve, resolve_by_system
 from watcher.registry.session import Session
@@ -31,6 +39,7 @@ from watcher.registry.wire import Ask, Wire
 __all__ = ["Listing", "RegistryClient", "Unchanged"]
 
 SMALL_PAGE = 100
+MAXIMUM_PAGE = 100_000
 MAXIMUM_INDEX_DEPTH = 4
 _MANIFEST_ACCEPT = ACCEPT.encode("ascii")
 _OTHER_PAGE_SIZE = frozenset({400, 405})
@@ -57,7 +66,7 @@ class RegistryClient:
         self._host = registry.name
         self._base = f"{registry.base_url}/v2/"
         self._connections = Connections(HttpSettings.of(account), environment=environment)
-        lane = hosts.lane(account)
+        lane = self._lane = hosts.lane(account)
         self._facts = lane.facts
         guard = Guard(
             registry,
@@ -67,8 +76,15 @@ class RegistryClient:
         wire = Wire(account, self._connections, lane, guard, sleep)
         logins = Logins(registry, credentials, server=TokenServer(wire), guard=guard, clock=clock)
         self._session = Session(registry.base_url, wire, RegistryAuth(self._host, logins))
-        google = self._host.endswith(("gcr.io", ".pkg.dev"))
-        self._page_cap = GOOGLE_PAGE_CAP if google else PAGE_CAP
+
+    async def look(
+        self, repository: str, seen: Seen, priority: Priority = Priority.SCHEDULED
+    ) -> Listing | Unchanged | Recent:
+        """What became of a repository since it was seen, by the strategy that is cheapest.
+
+        Raises the RegistryError tree; never gives a part of what it promises.
+        """
+        return await self.list_tags(repository, fingerprint=seen.fingerprint)
 
     async def list_tags(
         self, repository: str, *, fingerprint: bytes | None = None
@@ -87,10 +103,8 @@ class RegistryClient:
         return await list_tags(fetch, f"{path}/tags/list", bounds, fingerprint)
 
     async def head(self, repository: str, tag: str) -> str:
-        """The digest that a tag has now, by HEAD; by GET where a host has no HEAD.
-
-        Docker Hub counts a GET as a pull, so there is no GET there.
-        """
+        """The digest that a tag has now, by HEAD; by GET where a host has no HEAD, unless a GET
+        counts as a pull there."""
         if self._facts.refuses_head:
             return (await self.manifest(repository, tag)).digest
         ask = self._manifest_ask(repository, tag, "HEAD")
@@ -100,7 +114,7 @@ class RegistryClient:
             return self._checked(digest, ask)
         if answer.status != 200 and answer.status not in _NO_HEAD_HERE:
             raise self._session.error(ask, answer, sent)
-        if self._registry.is_docker_hub:
+        if self._lane.dialect.get_is_pull:
             raise ProtocolError(f"{self._host} told no digest of {ask.what}", host=self._host)
         manifest = await self.manifest(repository, tag)
         self._facts.refuses_head = True
@@ -162,11 +176,12 @@ class RegistryClient:
         """One page; the first (without a query) in the largest size that the host takes."""
         sizes = (0,) if "?" in url else self._page_sizes()
         steps: set[Step] = set()
+        cap = GOOGLE_PAGE_CAP if self._lane.dialect.tells_manifests else PAGE_CAP
         for size in sizes:
             ask = Ask(
                 url=f"{url}?n={size}" if size else url,
                 what=what,
-                cap=self._page_cap,
+                cap=cap,
                 scope=scope,
                 compressed=True,
             )
@@ -181,7 +196,8 @@ class RegistryClient:
 
     def _page_sizes(self) -> tuple[int, ...]:
         """What to ask for, in turn: the account's size, a small one, the host's own (0)."""
-        wanted = self._account.limits.page_size
+        largest = self._lane.dialect.largest_page
+        wanted = min(self._account.limits.page_size, largest or MAXIMUM_PAGE)
         learned = self._facts.page_size
         sizes = dict.fromkeys((wanted, min(wanted, SMALL_PAGE), 0))
         return tuple(size for size in sizes if learned is None or size <= learned)

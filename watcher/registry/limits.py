@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from enum import IntEnum
 
 from watcher.core.account import Account
+from watcher.core.host import Counted, Quota, Recognition
 from watcher.errors import RateLimited, TransportError
 from watcher.http_client import is_broken_connection
 from watcher.registry.answer import Answer
+from watcher.registry.quirks import Dialect, dialect_of
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -26,22 +30,31 @@ TRIES = 2
 TRANSIENT = frozenset({502, 503, 504})
 
 
-class HostFacts:
-    """What was learned about a host, for all accounts: kept as long as the process lives.
-    `page_size` 0 means that it takes no `n` at all."""
+class Priority(IntEnum):
+    """Who goes first when turns are few."""
 
-    def __init__(self) -> None:
+    URGENT = 0
+    SCHEDULED = 1
+    COPY = 2
+
+
+class HostFacts:
+    """What was learned about a host, for all accounts: kept as long as the process lives, and
+    what was recognised longer. `page_size` 0 means that it takes no `n` at all."""
+
+    def __init__(self, recognition: Recognition | None = None) -> None:
         self.page_size: int | None = None
         self.refuses_head = False
+        self.recognition = recognition
 
 
 class _Host:
     """The shared side of one host: how many requests at once, and its facts."""
 
-    def __init__(self) -> None:
+    def __init__(self, recognition: Recognition | None) -> None:
         self.capacity = 0
         self.free = asyncio.Semaphore(0)
-        self.facts = HostFacts()
+        self.facts = HostFacts(recognition)
 
     def grow(self, capacity: int) -> None:
         for _ in range(capacity - self.capacity):
@@ -50,7 +63,8 @@ class _Host:
 
 
 class HostLimits:
-    """The bounds of all hosts. `blocked` is what an earlier process had parked (epoch seconds)."""
+    """The bounds of all hosts. `blocked` is what an earlier process had parked (epoch seconds),
+    `recognised` what it had found the hosts to be, `quotas` what these had said."""
 
     def __init__(
         self,
@@ -58,16 +72,23 @@ class HostLimits:
         clock: Clock = time.time,
         sleep: Sleep = asyncio.sleep,
         blocked: Mapping[str, float] | None = None,
+        recognised: Mapping[str, Recognition] | None = None,
+        quotas: Mapping[Counted, Quota] | None = None,
     ) -> None:
         self.clock = clock
         self.sleep = sleep
         self._parked: dict[str, float] = dict(blocked or {})
         self._untold: dict[str, int] = {}
+        self._recognised = dict(recognised or {})
+        self._quotas = dict(quotas or {})
         self._hosts: dict[str, _Host] = {}
 
     def lane(self, account: Account) -> Lane:
         """The account's way to its host, which from now on bears this account's concurrency."""
-        host = self._hosts.setdefault(account.registry.name, _Host())
+        name = account.registry.name
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = _Host(self._recognised.get(name))
         host.grow(account.limits.concurrency)
         return Lane(self, host, account)
 
@@ -75,6 +96,16 @@ class HostLimits:
         """What is parked now: host (`quay.io`) or account (`quay.io/NAME`) -> epoch seconds."""
         now = self.clock()
         return {key: until for key, until in self._parked.items() if until > now}
+
+    def recognised(self) -> dict[str, Recognition]:
+        """What hosts were found to be, in this process or an earlier one."""
+        found = {name: host.facts.recognition for name, host in self._hosts.items()}
+        return {**self._recognised, **{name: what for name, what in found.items() if what}}
+
+    def quotas(self) -> dict[Counted, Quota]:
+        """What the hosts said that they still allow, where that is not over."""
+        now = self.clock()
+        return {counted: quota for counted, quota in self._quotas.items() if quota.resets > now}
 
     def blocked_until(self, account: Account) -> float | None:
         """Until when (epoch seconds) this account may send nothing; None when it may."""
@@ -100,7 +131,7 @@ def keys_of(account: Account) -> tuple[str, str]:
 
 
 class Lane:
-    """`async with lane:` around one request: waits for its turn, refuses while parked."""
+    """`async with lane.turn():` around one request: waits for it, refuses while parked."""
 
     def __init__(self, limits: HostLimits, host: _Host, account: Account) -> None:
         self._limits = limits
@@ -113,24 +144,24 @@ class Lane:
         self.host_key, self.account_key = keys_of(account)
         self.facts = host.facts
 
-    async def __aenter__(self) -> None:
-        await self._free.acquire()
-        try:
-            await self._host.free.acquire()
-        except BaseException:
-            self._free.release()
-            raise
-        try:
+    @property
+    def dialect(self) -> Dialect:
+        """What kind of registry it is, as far as is known now."""
+        found = self.facts.recognition
+        said, registry = self._account.dialect, self._account.registry.name
+        return dialect_of(registry, said, found.dialect if found else None)
+
+    @asynccontextmanager
+    async def turn(self, priority: Priority = Priority.SCHEDULED) -> AsyncIterator[None]:
+        """One request's turn. Raises RateLimited while the host or the account is parked."""
+        async with self._free, self._host.free:
             if self._gap:
                 await self._pace()
             self._refuse_while_parked()
-        except BaseException:
-            await self.__aexit__()
-            raise
+            yield
 
-    async def __aexit__(self, *_: object) -> None:
-        self._host.free.release()
-        self._free.release()
+    def note(self, answer: Answer, *, is_pull: bool = False) -> None:
+        """Learn from an answer how much the host still allows."""
 
     def park(self, key: str, seconds: float | None) -> float:
         return self._limits.park(key, seconds)

@@ -8,8 +8,8 @@ otherwise become paths, log lines or commands.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from watcher.core.reference import is_repository_name, is_tag
@@ -33,25 +33,59 @@ _FINGERPRINT_SIZE = 16
 Fetch = Callable[[str], Awaitable[Answer]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What earlier looks at a repository left, and what is wanted of the next one.
+
+    `fingerprint` is of a complete listing that says what is stored. `mark` is where the last
+    answer of a strategy ended, understood by that strategy alone. `walked` is when the last
+    complete listing was believed (epoch seconds), `tags` how many are known. Digests are wanted
+    where tags are followed for moves; where deletions are wanted only a complete listing will do.
+    """
+
+    fingerprint: bytes | None = None
+    mark: str | None = None
+    walked: float | None = None
+    tags: int = 0
+    interval: float = 60.0
+    wants_digests: bool = False
+    wants_deletions: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """All tags of a repository, in the registry's order (which means nothing), each once.
 
     `fingerprint` is of the bytes of all pages; `ignored` counts entries that are no tags.
+    `digests` are what the listing itself told: of all its tags, or of none.
     """
 
     tags: tuple[str, ...]
     fingerprint: bytes
     pages: int
     ignored: int
+    digests: Mapping[str, str] = field(default_factory=dict)
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The listing's bytes are those of the fingerprint that was handed in: nothing was parsed."""
+    """Nothing was added or deleted since what was handed in; where digests are told, nothing was
+    moved either. `fingerprint` None: it was not a complete listing that said so."""
 
-    fingerprint: bytes
+    fingerprint: bytes | None
     pages: int
+    tells_digests: bool = False
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The tags that were added or moved since the mark that was handed in, each with the digest
+    that the registry's own API told, or None. What was deleted is not in it."""
+
+    digests: Mapping[str, str | None]
+    mark: str
 
 
 class Bounds(NamedTuple):

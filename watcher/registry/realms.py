@@ -16,13 +16,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from watcher.core.reference import Registry
 from watcher.errors import ProtocolError, TransportError
+from watcher.registry.quirks import by_host
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_OTHER_TOKEN_HOSTS = {"index.docker.io": "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
-_OWN_TOKEN_HOSTS = frozenset({"ghcr.io", "quay.io", "public.ecr.aws", "gcr.io"})
-_OWN_TOKEN_DOMAINS = (".azurecr.io", ".gcr.io", ".pkg.dev")
 _METADATA = frozenset(
     {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")}
 )
@@ -36,11 +34,11 @@ async def resolve_by_system(host: str) -> Sequence[str]:
 
 
 def expected_token_host(registry: Registry) -> str | None:
-    """The token server's host of a well-known registry; None where any is plausible."""
-    name = registry.name
-    if name in _OWN_TOKEN_HOSTS or name.endswith(_OWN_TOKEN_DOMAINS):
-        return name
-    return _OTHER_TOKEN_HOSTS.get(name)
+    """The token server's host of a registry of the world; None where any is plausible."""
+    dialect = by_host(registry.name)
+    if dialect is None or dialect.token_host is None:
+        return None
+    return dialect.token_host or registry.name
 
 
 class Guard:

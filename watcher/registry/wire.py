@@ -17,7 +17,7 @@ from watcher.errors import ProtocolError, RateLimited, RegistryError
 from watcher.http_client import USER_AGENT, Connections, translate
 from watcher.registry.answer import Answer, failure, spec_error
 from watcher.registry.bodies import read_body
-from watcher.registry.limits import Lane, Sleep, with_one_retry
+from watcher.registry.limits import Lane, Priority, Sleep, with_one_retry
 from watcher.registry.realms import Guard
 from watcher.registry.retry_after import retry_after
 from watcher.registry.urls import absolute, origin_of, target_of
@@ -39,6 +39,7 @@ class Ask(NamedTuple):
     method: str = "GET"
     accept: bytes = b"application/json"
     compressed: bool = False
+    priority: Priority = Priority.SCHEDULED
 
 
 class Wire:
@@ -71,10 +72,12 @@ class Wire:
         headers: list[tuple[bytes, bytes]],
         cap: int,
         content: bytes = b"",
+        *,
+        priority: Priority = Priority.SCHEDULED,
     ) -> Answer:
         """One request, one answer, in its turn and within the time limits."""
         origin = origin_of(url)
-        async with self.lane:
+        async with self.lane.turn(priority):
             connection = self._connections.borrow(origin)
             try:
                 async with asyncio.timeout(self._longest):
@@ -140,7 +143,7 @@ class Wire:
             ]
             if authorization is not None and origin_of(url) == home:
                 headers.append((b"Authorization", authorization.encode("ascii")))
-            answer = await self.send(ask.method, url, headers, ask.cap)
+            answer = await self.send(ask.method, url, headers, ask.cap, priority=ask.priority)
             if answer.status not in _REDIRECTS:
                 return answer
             url = await self._next_hop(answer, ask)

@@ -45,6 +45,8 @@ TABLES = (
     "held",
     "blocked",
     "catalog",
+    "host",
+    "quota",
     "deployment",
     "rejection",
 )

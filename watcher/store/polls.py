@@ -18,13 +18,14 @@ from watcher.core.change import (
     Quarantine,
     TriggerState,
 )
+from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.errors import StateChanged
-from watcher.store import events, executions, rejections
+from watcher.store import events, executions, hosts, rejections
 
 _STATUS_COLUMNS = (
     "account, name, tags, last_check, last_success, last_error, next_check, failures, "
-    "quarantine_since IS NOT NULL, fingerprint, baselined IS NOT NULL, generation"
+    "quarantine_since IS NOT NULL, fingerprint, baselined IS NOT NULL, generation, mark, walked"
 )
 
 
@@ -112,6 +113,8 @@ def statuses(db: sqlite3.Connection, account: str | None) -> list[RepositoryStat
             fingerprint=row[9],
             known=bool(row[10]),
             generation=row[11],
+            mark=row[12],
+            walked=row[13],
         )
         for row in rows
     ]
@@ -122,17 +125,22 @@ def flush(
     statuses: Iterable[RepositoryStatus],
     blocked: Mapping[str, float],
     catalogs: Mapping[str, str],
+    recognised: Mapping[str, Recognition],
+    quotas: Mapping[Counted, Quota],
 ) -> None:
-    """Write bookkeeping; `blocked` is the whole truth about hosts and accounts, by name. A
-    fingerprint is kept out when a poll was recorded since it was taken."""
+    """Write bookkeeping; `blocked` and `quotas` are the whole truth about hosts and accounts. A
+    fingerprint or mark is kept out when a poll was recorded since it was taken."""
     db.executemany(
         "INSERT INTO repository (account, name, tags, last_check, last_success, last_error, "
-        "next_check, failures, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "next_check, failures, fingerprint, mark, walked) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (account, name) DO UPDATE SET tags = excluded.tags, "
         "last_check = excluded.last_check, last_success = excluded.last_success, "
         "last_error = excluded.last_error, next_check = excluded.next_check, "
         "failures = excluded.failures, "
-        "fingerprint = CASE WHEN generation = ?10 THEN excluded.fingerprint ELSE fingerprint END",
+        "fingerprint = CASE WHEN generation = ?12 THEN excluded.fingerprint ELSE fingerprint END, "
+        "mark = CASE WHEN generation = ?12 THEN excluded.mark ELSE mark END, "
+        "walked = CASE WHEN generation = ?12 THEN excluded.walked ELSE walked END",
         (
             (
                 status.account,
@@ -144,13 +152,16 @@ def flush(
                 status.next_check,
                 status.failures,
                 status.fingerprint,
+                status.mark,
+                status.walked,
                 status.generation,
             )
             for status in statuses
         ),
     )
-    db.execute("DELETE FROM blocked")
-    db.executemany("INSERT INTO blocked (name, until) VALUES (?, ?)", blocked.items())
+    hosts.write_blocked(db, blocked)
+    hosts.write_recognised(db, recognised)
+    hosts.write_quotas(db, quotas)
     db.executemany(
         "INSERT INTO catalog (account, fingerprint) VALUES (?, ?) "
         "ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
@@ -282,7 +293,7 @@ def _write_repository(db: sqlite3.Connection, repository: int, poll: PollRecord)
     db.execute(
         "UPDATE repository SET generation = generation + 1, fingerprint = ?, "
         "quarantine_since = ?, quarantine_fingerprint = ?, quarantine_listed = ?, "
-        "last_check = ?6, last_success = ?6, "
+        "last_check = ?6, last_success = ?6, mark = ?7, walked = ?8, "
         "tags = (SELECT count(*) FROM tag WHERE repository = ?5 AND present = 1) WHERE id = ?5",
         (
             poll.fingerprint,
@@ -291,5 +302,7 @@ def _write_repository(db: sqlite3.Connection, repository: int, poll: PollRecord)
             quarantine.listed if quarantine else None,
             repository,
             poll.at.timestamp(),
+            poll.mark,
+            poll.walked,
         ),
     )

@@ -66,11 +66,6 @@ def get(db: sqlite3.Connection, identifier: int) -> Request | None:
     )
 
 
-def blocked(db: sqlite3.Connection) -> dict[str, float]:
-    """Until when each host or account may not be asked, in seconds since the epoch."""
-    return dict(db.execute("SELECT name, until FROM blocked").fetchall())
-
-
 def catalogs(db: sqlite3.Connection) -> dict[str, str]:
     return dict(db.execute("SELECT account, fingerprint FROM catalog").fetchall())
 

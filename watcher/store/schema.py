@@ -235,4 +235,31 @@ _ROLLBACK: Migration = (
     """,
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK)
+_DIALECTS: Migration = (
+    # Where the registry's own API was read to, and when all tags were listed the last time.
+    "ALTER TABLE repository ADD COLUMN mark TEXT",
+    "ALTER TABLE repository ADD COLUMN walked REAL",
+    # What a host was found to be. A dialect of NULL: it was asked, and is none that is known.
+    """
+    CREATE TABLE host (
+        name TEXT PRIMARY KEY,
+        dialect TEXT,
+        version TEXT,
+        recognised REAL NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    # How much a host or account still allows, as it said itself, and what it counts.
+    """
+    CREATE TABLE quota (
+        name TEXT NOT NULL,
+        counted TEXT NOT NULL,
+        allowed REAL,
+        remaining REAL NOT NULL,
+        resets REAL NOT NULL,
+        seen REAL NOT NULL,
+        PRIMARY KEY (name, counted)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK, _DIALECTS)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from watcher.core.change import KnownRepository
 from watcher.core.deployment import Bundle, Rejection
+from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.pipeline import Execution, ExecutionStatus, Json, NewExecution
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.core.trigger import Trigger
@@ -22,6 +23,7 @@ from watcher.store import (
     deployments,
     events,
     executions,
+    hosts,
     polls,
     rejections,
     requests,
@@ -109,16 +111,28 @@ class Store:
         statuses: Iterable[RepositoryStatus],
         blocked: Mapping[str, float],
         catalogs: Mapping[str, str] | None = None,
+        recognised: Mapping[str, Recognition] | None = None,
+        quotas: Mapping[Counted, Quota] | None = None,
     ) -> None:
-        """Bookkeeping of many polls in one transaction; `blocked` replaces what was stored,
-        `catalogs` are fingerprints by account."""
+        """Bookkeeping of many polls in one transaction; `blocked` and `quotas` replace what was
+        stored, `catalogs` are fingerprints by account, `recognised` is by host."""
         with self._writing("flush", durable=False) as db:
-            polls.flush(db, statuses, blocked, catalogs or {})
+            polls.flush(db, statuses, blocked, catalogs or {}, recognised or {}, quotas or {})
 
     def blocked(self) -> dict[str, float]:
         """Until when hosts and accounts may not be asked, in seconds since the epoch."""
         with self._reading() as db:
-            return requests.blocked(db)
+            return hosts.blocked(db)
+
+    def recognised(self) -> dict[str, Recognition]:
+        """What each host was found to be."""
+        with self._reading() as db:
+            return hosts.recognised(db)
+
+    def quotas(self) -> dict[Counted, Quota]:
+        """What hosts and accounts said that they still allow, also where that is over."""
+        with self._reading() as db:
+            return hosts.quotas(db)
 
     def catalogs(self) -> dict[str, str]:
         """The fingerprint of each account's last catalog."""
