@@ -81,11 +81,13 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The tags that were added or moved since the mark that was handed in, each with the digest
-    that the registry's own API told, or None. What was deleted is not in it."""
+    """The tags that were added since the mark that was handed in, and with `tells_digests` those
+    that were moved too; each with the digest that the answer told, or None. What was deleted is
+    not in it."""
 
     digests: Mapping[str, str | None]
     mark: str
+    tells_digests: bool = True
 
 
 class Bounds(NamedTuple):
