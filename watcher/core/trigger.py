@@ -81,6 +81,14 @@ def wants_digest(triggers: Iterable[Trigger], tag: str) -> bool:
     return any(ChangeKind.MOVED in t.changes and matches(t.tag, tag).ok for t in triggers)
 
 
+def follows_by_name(triggers: Iterable[Trigger], tag: str) -> bool:
+    """Whether some trigger names this very tag, and would notice that it moved."""
+    return any(
+        ChangeKind.MOVED in t.changes and (t.tag.equals == tag or tag in (t.tag.one_of or ()))
+        for t in triggers
+    )
+
+
 def wants_backfill(triggers: Iterable[Trigger], tag: str) -> bool:
     """Whether some trigger might fire for the tag at the first sight of a repository."""
     return any(t.backfill is not Backfill.NONE and matches(t.tag, tag).ok for t in triggers)

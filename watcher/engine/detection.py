@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from watcher.core import diff
+from watcher.core import audit, diff
 from watcher.core import trigger as deciding
 from watcher.core.account import Account, DigestTracking
+from watcher.core.audit import AuditClock
 from watcher.core.change import Change, ChangeKind, KnownRepository
 from watcher.core.deployment import Rejection
 from watcher.core.trigger import Trigger
 from watcher.core.verdict import Decided, Decision, Verdict
+from watcher.engine.sighting import Sighting
 from watcher.errors import (
     AuthenticationFailed,
     NotFound,
@@ -25,6 +27,7 @@ from watcher.errors import (
     RegistryError,
 )
 from watcher.registry.client import RegistryClient
+from watcher.registry.limits import Priority
 
 Rejections = Callable[[], Awaitable[Sequence[Rejection]]]
 
@@ -43,6 +46,16 @@ class Findings:
     tracked: frozenset[str]
     unreadable: tuple[str, ...] = ()
     error: RegistryError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a poll is made and how urgently. `last_success`: of the poll before, epoch seconds."""
+
+    time: datetime
+    last_success: float | None
+    interval: timedelta
+    priority: Priority = Priority.SCHEDULED
 
 
 @dataclass(slots=True)
@@ -80,10 +93,10 @@ class Detector:
     async def find(
         self,
         known: KnownRepository,
-        tags: Sequence[str],
+        sighting: Sighting,
         triggers: tuple[Trigger, ...],
         enabled: frozenset[str],
-        now: datetime,
+        moment: Moment,
         rejections: Rejections,
         *,
         decides: bool = True,
@@ -93,23 +106,25 @@ class Detector:
         where a backfill would miss the tag for ever. `rejections` is asked only when something
         would fire. Unless it `decides`, the triggers only say which tags to follow."""
         digests, rejected = _Digests(), _Rejected(rejections)
-        deciders = triggers if decides else ()
+        deciders, tags = triggers if decides else (), sighting.tags
         tracked = self._tracked(known.repository, triggers, tags)
-        await self._look_up(known.repository, tracked, digests)
+        unknown = self._take_told(known, sighting, tracked, digests)
+        asked = [t for t in unknown if self._is_in_doubt(t, known, sighting, triggers, moment)]
+        await self._look_up(known.repository, asked, digests, moment.priority)
         while True:
             left_out = digests.failed.keys() - known.present.keys()
             listed = [tag for tag in tags if tag not in left_out] if left_out else tags
             if not known.baselined:
                 _check_backfill(deciders, digests)
             changes, decided = self._decide(
-                known, listed, deciders, digests.found, enabled, rejected.known, now
+                known, listed, deciders, digests.found, enabled, rejected.known, moment.time
             )
             if await rejected.has_more(decided.decisions):
                 continue
             missing = self._missing(decided.decisions, digests)
             if not missing:
                 break
-            await self._look_up(known.repository, missing, digests)
+            await self._look_up(known.repository, missing, digests, moment.priority)
         serious = [e for e in digests.failed.values() if not isinstance(e, NotFound)]
         return Findings(
             changes=changes,
@@ -152,6 +167,42 @@ class Detector:
         tracked = frozenset(tag for tag in tags if deciding.wants_digest(triggers, tag))
         self._kept[repository] = (triggers, tuple(tags), tracked)
         return tracked
+
+    def _take_told(
+        self,
+        known: KnownRepository,
+        sighting: Sighting,
+        tracked: frozenset[str],
+        digests: _Digests,
+    ) -> list[str]:
+        """Take over the digests that may be recorded as they were told; the tags left over."""
+        left = []
+        for tag in tracked:
+            told = sighting.recordable(tag, known.tags.get(tag))
+            if told is None:
+                left.append(tag)
+            else:
+                digests.found[tag] = told
+        return left
+
+    def _is_in_doubt(
+        self,
+        tag: str,
+        known: KnownRepository,
+        sighting: Sighting,
+        triggers: tuple[Trigger, ...],
+        moment: Moment,
+    ) -> bool:
+        """Whether the digest of a followed tag has to be asked for in this poll."""
+        before = known.tags.get(tag)
+        if before is None or not before.present or before.digest is None:
+            return True
+        if sighting.tells_moves:
+            return not sighting.has_stood_still(tag, before)
+        clock = AuditClock(
+            moment.time.timestamp(), moment.last_success, moment.interval, self._account.audit
+        )
+        return audit.is_due(tag, before, clock) or deciding.follows_by_name(triggers, tag)
 
     def _decide(
         self,
@@ -203,14 +254,17 @@ class Detector:
             and decision.change.tag not in asked
         ]
 
-    async def _look_up(self, repository: str, tags: Iterable[str], digests: _Digests) -> None:
+    async def _look_up(
+        self, repository: str, tags: Iterable[str], digests: _Digests, priority: Priority
+    ) -> None:
         """Ask for digests, a few at once. A refusal of the whole account or host ends the poll."""
         wanted = list(dict.fromkeys(tags))
         step = self._account.limits.concurrency
         for start in range(0, len(wanted), step):
             batch = wanted[start : start + step]
             answers = await asyncio.gather(
-                *(self._client.head(repository, tag) for tag in batch), return_exceptions=True
+                *(self._client.head(repository, tag, priority) for tag in batch),
+                return_exceptions=True,
             )
             for tag, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, str):

@@ -8,10 +8,10 @@ writes the execution rows and the dispatcher takes it from there.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from watcher.core import diff, planning
 from watcher.core.account import Account
@@ -20,18 +20,40 @@ from watcher.core.deployment import Rejection
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.core.trigger import Trigger
 from watcher.engine.board import StatusBoard
-from watcher.engine.detection import Detector, Findings
+from watcher.engine.detection import Detector, Findings, Moment
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.engine.poll_report import PollReport
+from watcher.engine.remembering import Traces, salt_of, seen_of, traces_of
 from watcher.engine.rules import Rules
+from watcher.engine.sighting import Sighting, sighting_of
 from watcher.errors import RateLimited, StateChanged, TransportError, WatcherError
 from watcher.registry.client import RegistryClient
-from watcher.registry.listing import Unchanged
+from watcher.registry.limits import Priority
+from watcher.registry.listing import Recent, Seen, Unchanged
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
-_SALT_BYTES = 4
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """One look with all that it is compared with."""
+
+    known: KnownRepository
+    sighting: Sighting
+    rules: Rules
+    triggers: tuple[Trigger, ...]
+    traces: Traces
+    moment: Moment
+
+
+class _Applying(NamedTuple):
+    """The triggers of a repository, their part of its fingerprint, and whether tags are followed
+    for moves."""
+
+    triggers: tuple[Trigger, ...]
+    salt: bytes
+    tracks: bool
 
 
 class Poller:
@@ -63,16 +85,22 @@ class Poller:
     def use(self, rules: Rules) -> None:
         """From the next poll on, other triggers and pipelines hold."""
         self._rules = rules
-        self._applying: dict[str, tuple[Trigger, ...]] = {}
+        self._by_repository: dict[str, _Applying] = {}
+        self._by_triggers: dict[tuple[str, ...], _Applying] = {}
 
-    async def poll(self, repository: str, purpose: Purpose = Purpose.DETECT) -> PollOutcome:
+    async def poll(
+        self,
+        repository: str,
+        purpose: Purpose = Purpose.DETECT,
+        priority: Priority = Priority.SCHEDULED,
+    ) -> PollOutcome:
         """Look once, within the account's total time. Never raises a WatcherError: it is part of
         the outcome, of the status, and of the log."""
         status = self._board.get(self.account.name, repository)
         total = self.account.timeouts.total
         try:
             async with asyncio.timeout(total.total_seconds()):
-                outcome = await self._look_well(status, purpose)
+                outcome = await self._look_well(status, purpose, priority)
         except TimeoutError:
             slow = TransportError(
                 f"{self.account.registry.name}/{repository}: no complete answer "
@@ -90,57 +118,70 @@ class Poller:
             self._report.note(status, outcome)
         return outcome
 
-    async def _look_well(self, status: RepositoryStatus, purpose: Purpose) -> PollOutcome:
-        """Look once more, from the listing on, when another writer came between."""
-        try:
-            return await self._look(status, purpose)
-        except StateChanged:
-            return await self._look(status, purpose)
-
-    async def _look(self, status: RepositoryStatus, purpose: Purpose) -> PollOutcome:
-        salt = self._salt(self._triggers(status.repository))
-        listing = await self._client.list_tags(
-            status.repository, fingerprint=_comparable(status, salt)
+    async def _look_well(
+        self, status: RepositoryStatus, purpose: Purpose, priority: Priority
+    ) -> PollOutcome:
+        """Look once more, from a complete listing on, when another writer came between."""
+        applying = self._applying(status.repository)
+        seen = seen_of(
+            status,
+            applying.salt,
+            applying.triggers,
+            interval=self._interval,
+            wants_digests=applying.tracks,
         )
-        rules, triggers = self._rules, self._triggers(status.repository)  # a reload may have come
-        if isinstance(listing, Unchanged):
-            if not self._detector.tracks(triggers):
-                return self._outcome(status, PollResult.UNCHANGED, tags=status.tags)
-            known, rules = await self._known(status.repository, rules)
-            tags: Sequence[str] = tuple(known.present)
-            fingerprint = status.fingerprint
-        else:
-            known, rules = await self._known(status.repository, rules)
-            tags = self._countable(listing.tags)
-            fingerprint = listing.fingerprint + salt
-        return await self._compare(status, known, tags, rules, triggers, fingerprint, purpose)
+        try:
+            return await self._look(status, seen, purpose, priority)
+        except StateChanged:
+            return await self._look(status, Seen(), purpose, priority)
+
+    async def _look(
+        self, status: RepositoryStatus, seen: Seen, purpose: Purpose, priority: Priority
+    ) -> PollOutcome:
+        salt, last_success = self._applying(status.repository).salt, status.last_success
+        answer = await self._client.look(status.repository, seen, priority)
+        rules, applying = self._rules, self._applying(status.repository)  # a reload may have come
+        traces = traces_of(answer, status, salt, self._clock())
+        if isinstance(answer, Unchanged) and (answer.tells_digests or not applying.tracks):
+            status.fingerprint, status.mark, status.walked = traces
+            return self._outcome(status, PollResult.UNCHANGED, tags=status.tags)
+        known, rules = await self._known(status.repository, rules)
+        if isinstance(answer, Recent) and known.generation != status.generation:
+            raise StateChanged(f"{status.repository}: another process recorded a poll meanwhile")
+        look = _Look(
+            known=known,
+            sighting=sighting_of(answer, known, self._countable),
+            rules=rules,
+            triggers=applying.triggers,
+            traces=traces,
+            moment=Moment(
+                time=datetime.fromtimestamp(self._clock(), UTC),
+                last_success=last_success,
+                interval=self._interval,
+                priority=priority,
+            ),
+        )
+        return await self._compare(status, look, purpose)
 
     async def _compare(
-        self,
-        status: RepositoryStatus,
-        known: KnownRepository,
-        tags: Sequence[str],
-        rules: Rules,
-        triggers: tuple[Trigger, ...],
-        fingerprint: bytes | None,
-        purpose: Purpose,
+        self, status: RepositoryStatus, look: _Look, purpose: Purpose
     ) -> PollOutcome:
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        belief = diff.assess(known, tags, now=now, interval=self._interval)
+        known, now = look.known, look.moment.time
+        belief = diff.assess(known, look.sighting.tags, now=now, interval=self._interval)
         if belief is not None:
             if belief != known.quarantine and purpose is not Purpose.DRY_RUN:
-                await self._record(self._blank(status, now, fingerprint=None, quarantine=belief))
+                await self._record(self._blank(status, now, quarantine=belief))
             return self._outcome(status, PollResult.QUARANTINED, tags=status.tags)
         found = await self._detector.find(
             known,
-            tags,
-            triggers,
-            rules.enabled,
-            now,
+            look.sighting,
+            look.triggers,
+            look.rules.enabled,
+            look.moment,
             self._rejections,
             decides=purpose is not Purpose.FAST_FORWARD,
         )
-        record = self._assemble(status, known, tags, rules, found, fingerprint, now)
+        record = self._assemble(status, look, found)
         executions: tuple[str, ...] = ()
         if purpose is not Purpose.DRY_RUN:
             executions = await self._write(record, known, status)
@@ -151,7 +192,7 @@ class Poller:
         return self._outcome(
             status,
             PollResult.FAILED if found.error is not None else result,
-            tags=len(tags),
+            tags=len(look.sighting.tags),
             changes=found.changes,
             decisions=found.decided.decisions,
             executions=executions,
@@ -172,19 +213,12 @@ class Poller:
             generation += 1
         if generation >= status.generation:
             status.generation, status.fingerprint = generation, record.fingerprint
+            status.mark, status.walked = record.mark, record.walked
             status.known, status.quarantined = True, False
         return executions
 
-    def _assemble(
-        self,
-        status: RepositoryStatus,
-        known: KnownRepository,
-        tags: Sequence[str],
-        rules: Rules,
-        found: Findings,
-        fingerprint: bytes | None,
-        now: datetime,
-    ) -> PollRecord:
+    def _assemble(self, status: RepositoryStatus, look: _Look, found: Findings) -> PollRecord:
+        known, rules, now = look.known, look.rules, look.moment.time
         executions, held = planning.plan_executions(
             found.decided,
             rules.triggers,
@@ -195,10 +229,10 @@ class Poller:
             now=now,
         )
         incomplete = found.unreadable or found.error is not None
-        blank = self._blank(status, now, fingerprint=None if incomplete else fingerprint)
+        traces = Traces() if incomplete else look.traces
         return replace(
-            blank,
-            baseline=None if known.baselined else _first_sight(tags, found),
+            self._blank(status, now, **traces._asdict()),
+            baseline=None if known.baselined else _first_sight(look.sighting.tags, found),
             generation=known.generation,
             changes=found.changes,
             digests=self._detector.kept_digests(known, found) if known.baselined else {},
@@ -228,21 +262,22 @@ class Poller:
     async def _record(self, record: PollRecord) -> tuple[str, ...]:
         return await self._store.run(lambda store: store.record_poll(record))
 
-    def _triggers(self, repository: str) -> tuple[Trigger, ...]:
-        applying = self._applying.get(repository)
+    def _applying(self, repository: str) -> _Applying:
+        """Kept, for it is asked for twice in every poll; repositories with the same triggers
+        share one."""
+        applying = self._by_repository.get(repository)
         if applying is None:
-            applying = self._rules.applying_to(self.account.name, repository)
-            self._applying[repository] = applying
+            triggers = self._rules.applying_to(self.account.name, repository)
+            names = tuple(trigger.name for trigger in triggers)
+            applying = self._by_triggers.get(names)
+            if applying is None:
+                salt = salt_of(self.account, triggers)
+                applying = _Applying(triggers, salt, self._detector.tracks(triggers))
+                self._by_triggers[names] = applying
+            self._by_repository[repository] = applying
         return applying
 
-    def _salt(self, triggers: tuple[Trigger, ...]) -> bytes:
-        """Part of the stored fingerprint: another set of triggers has to read the tags once."""
-        words = [self.account.track_digests.value, str(self.account.include_artifacts)]
-        words.extend(sorted(repr((t.name, t.tag, sorted(t.changes))) for t in triggers))
-        digest = hashlib.blake2b("\n".join(words).encode(), digest_size=_SALT_BYTES)
-        return digest.digest()
-
-    def _countable(self, tags: tuple[str, ...]) -> Sequence[str]:
+    def _countable(self, tags: Sequence[str]) -> Sequence[str]:
         if self.account.include_artifacts:
             return tags
         return [tag for tag in tags if not diff.is_artifact_tag(tag)]
@@ -258,15 +293,6 @@ class Poller:
     ) -> PollOutcome:
         outcome = PollOutcome(account=status.account, repository=status.repository, result=result)
         return replace(outcome, **values) if values else outcome  # type: ignore[arg-type]
-
-
-def _comparable(status: RepositoryStatus, salt: bytes) -> bytes | None:
-    """The stored fingerprint, if an equal listing really means that there is nothing to do."""
-    if status.fingerprint is None or not status.known or status.quarantined:
-        return None
-    if status.fingerprint[-_SALT_BYTES:] != salt:
-        return None
-    return status.fingerprint[:-_SALT_BYTES]
 
 
 def _first_sight(tags: Sequence[str], found: Findings) -> dict[str, str | None]:

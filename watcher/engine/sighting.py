@@ -44,7 +44,7 @@ def sighting_of(
     known: KnownRepository,
     countable: Callable[[Sequence[str]], Sequence[str]],
 ) -> Sighting:
-    """Read an answer beside what is stored; `countable` leaves out what is no tag for the account."""
+    """Read an answer beside what is stored; `countable` keeps what counts as a tag."""
     if isinstance(answer, Listing):
         tags = countable(answer.tags)
         return Sighting(tags=tags, told=answer.digests, tells_moves=bool(answer.digests))

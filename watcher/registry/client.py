@@ -102,12 +102,12 @@ class RegistryClient:
         bounds = Bounds(host=self._host, what=what, maximum_pages=self._account.limits.max_pages)
         return await list_tags(fetch, f"{path}/tags/list", bounds, fingerprint)
 
-    async def head(self, repository: str, tag: str) -> str:
+    async def head(self, repository: str, tag: str, priority: Priority = Priority.SCHEDULED) -> str:
         """The digest that a tag has now, by HEAD; by GET where a host has no HEAD, unless a GET
         counts as a pull there."""
         if self._facts.refuses_head:
             return (await self.manifest(repository, tag)).digest
-        ask = self._manifest_ask(repository, tag, "HEAD")
+        ask = self._manifest_ask(repository, tag, "HEAD")._replace(priority=priority)
         answer, sent = await self._session.ask(ask)
         digest = answer.headers.get("docker-content-digest")
         if answer.status == 200 and digest:
