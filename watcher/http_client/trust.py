@@ -1,0 +1,84 @@
+"""Which certificates are believed: those of `ca_file`, then those of the system's roots."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from watcher.core.account import Tls
+from watcher.errors import TlsError
+from watcher.http_client.errors import words
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+
+
+class Trust:
+    """A TLS context that trusts `ca_file` alone until that is not enough. A registry of the house
+    never pays for the system's roots, which may take longer to read than ten listings.
+    """
+
+    def __init__(self, tls: Tls, environment: Mapping[str, str]) -> None:
+        """Raises TlsError when a file can't be used."""
+        self.context = _context(tls)
+        self.is_wide = tls.insecure_skip_verify
+        self._environment = environment
+        if tls.ca_file is None:
+            self.widened()
+
+    def widened(self) -> ssl.SSLContext:
+        """The context with the system's roots (SSL_CERT_FILE and SSL_CERT_DIR in their place).
+
+        Raises TlsError when SSL_CERT_FILE or SSL_CERT_DIR can't be used.
+        """
+        if not self.is_wide:
+            _load_roots(self.context, self._environment)
+            self.is_wide = True
+        return self.context
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    """What an account says about TLS; without the system's roots."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if tls.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if tls.ca_file is not None:
+        with _readable("ca_file", tls.ca_file):
+            context.load_verify_locations(cafile=tls.ca_file)
+    if tls.client_cert is not None:
+        with _readable("client_cert", tls.client_cert):
+            context.load_cert_chain(tls.client_cert, tls.client_key)
+    return context
+
+
+def _load_roots(context: ssl.SSLContext, environment: Mapping[str, str]) -> None:
+    file, directory = environment.get("SSL_CERT_FILE"), environment.get("SSL_CERT_DIR")
+    if file or directory:
+        with _readable("SSL_CERT_FILE or SSL_CERT_DIR", Path(file or directory or "")):
+            context.load_verify_locations(file or None, directory or None)
+        return
+    paths = ssl.get_default_verify_paths()
+    # A hashed directory is read certificate by certificate, on demand; loading the whole bundle
+    # costs as much as importing httpx.
+    if paths.capath and any(map(_HASHED.fullmatch, os.listdir(paths.capath))):
+        context.load_verify_locations(capath=paths.capath)
+    elif paths.cafile:
+        context.load_verify_locations(cafile=paths.cafile)
+    else:
+        import certifi
+
+        context.load_verify_locations(cafile=certifi.where())
+
+
+@contextmanager
+def _readable(key: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TlsError(f"`{key}` can't be used: {path}: {words(error)}") from error
