@@ -29,6 +29,9 @@ PACKAGES = {
     "docker-registry": "docker-registry",
     "htpasswd": "apache2-utils",
     "skopeo": "skopeo",
+    "nginx": "nginx-light",
+    "tinyproxy": "tinyproxy-bin",
+    "stunnel4": "stunnel4",
 }
 STARTS_WITHIN = 20.0
 STOPS_WITHIN = 10.0
@@ -47,17 +50,19 @@ def need(*programs: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RealRegistry:
-    """A running docker-registry. `address` is host:port; `ca_file` is set where it speaks TLS."""
+    """A running docker-registry. `address` is host:port; `ca_file` is set where it speaks TLS with
+    a certificate that was made for it."""
 
     address: str
     directory: Path
     process: subprocess.Popen[bytes]
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: Path | None = None
+    is_tls: bool = False
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.ca_file else 'http'}://{self.address}"
+        return f"{'https' if self.is_tls else 'http'}://{self.address}"
 
     def push(self, repository: str, tag: str, image: Image | None = None) -> str:
         """Push an image as a user would, with skopeo; gives its digest. Without one, a tiny image
@@ -82,6 +87,10 @@ class RealRegistry:
     def access_log(self) -> list[str]:
         """One line per request so far, where `access_log` was asked for."""
         return (self.directory / "access.log").read_text().splitlines()
+
+    def errors(self) -> str:
+        """What it wrote to its log so far; failed TLS handshakes are among that."""
+        return (self.directory / "registry.log").read_text()
 
     def delete(self, repository: str, tag: str) -> None:
         """Delete the manifest that a tag names (and with it every tag of the manifest)."""
@@ -130,18 +139,26 @@ def docker_registry(
     tls: bool = False,
     notify: str | None = None,
     access_log: bool = False,
+    certificates: Mapping[str, Any] | None = None,
+    data: Path | None = None,
 ) -> Iterator[RealRegistry]:
     """Run docker-registry with its data in `directory`, until the block ends.
 
     users: names and passwords for htpasswd. tls: with a certificate for 127.0.0.1. notify: a URL
-    that gets its notifications. access_log: keep a line per request.
+    that gets its notifications. access_log: keep a line per request. certificates: its own
+    section `http.tls`, in place of `tls`. data: the images of another registry.
     """
     need("docker-registry")
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     authority = Authority(directory, now=datetime.now(UTC)) if tls else None
     config = directory / "config.yml"
-    config.write_text(json.dumps(_config(directory, port, users, authority, notify, access_log)))
+    document = _config(directory, port, users, authority, notify, access_log)
+    if certificates is not None:
+        document["http"]["tls"] = dict(certificates)
+    if data is not None:
+        document["storage"]["filesystem"]["rootdirectory"] = str(data)
+    config.write_text(json.dumps(document))
     with (
         (directory / "registry.log").open("wb") as log,
         (directory / "access.log").open("wb") as requests,
@@ -150,13 +167,14 @@ def docker_registry(
             ["docker-registry", "serve", str(config)], stdout=requests, stderr=log
         )
     try:
-        _wait_until_open(process, port, directory / "registry.log")
+        wait_until_open(process, port, directory / "registry.log")
         yield RealRegistry(
             address=f"127.0.0.1:{port}",
             directory=directory,
             process=process,
             users=users or {},
             ca_file=authority.certificate if authority else None,
+            is_tls=tls or certificates is not None,
         )
     finally:
         stop(process)
@@ -237,12 +255,13 @@ def _htpasswd(directory: Path, users: Mapping[str, str]) -> Path:
     return path
 
 
-def _wait_until_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until a server that was started listens; what it logged is told when it never does."""
     deadline = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"docker-registry ended: {log.read_text()}"
+        assert process.poll() is None, f"{process.args!r} ended: {log.read_text()}"
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise AssertionError(f"docker-registry did not start: {log.read_text()}")
+    raise AssertionError(f"{process.args!r} did not start: {log.read_text()}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -14,10 +14,12 @@ _WANTS_LOGIN = (
 
 
 class Proxy:
-    """Passes everything on and remembers the first lines; `refuses` makes it answer 407."""
+    """Passes everything on and remembers the first lines; `refuses` makes it answer 407. `names`
+    are hosts that it alone can resolve, with their addresses."""
 
-    def __init__(self, *, refuses: bool = False) -> None:
+    def __init__(self, *, refuses: bool = False, names: Mapping[str, str] | None = None) -> None:
         self.refuses = refuses
+        self.names = names or {}
         self.asked: list[str] = []
         self.heads: list[bytes] = []
         self.url = ""
@@ -42,7 +44,9 @@ class Proxy:
             return
         authority = target if method == "CONNECT" else urlsplit(target).netloc
         host, _, port = authority.rpartition(":")
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        far_reader, far_writer = await asyncio.open_connection(
+            self.names.get(host, host), int(port)
+        )
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
@@ -59,9 +63,11 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def running_proxy(*, refuses: bool = False) -> AsyncIterator[Proxy]:
+async def running_proxy(
+    *, refuses: bool = False, names: Mapping[str, str] | None = None
+) -> AsyncIterator[Proxy]:
     """A proxy on a free loopback port."""
-    proxy = Proxy(refuses=refuses)
+    proxy = Proxy(refuses=refuses, names=names)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     proxy.url = f"http://127.0.0.1:{port}"
