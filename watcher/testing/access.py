@@ -1,22 +1,25 @@
 """Who may read the fake registry: nobody asked, Basic, or Bearer with a token server.
 
-The settings are frozen values; what a token server remembers lives in its Doorkeeper.
-Imported by the fake registry; tests and plug-in authors choose NoAuth, BasicAuth or BearerAuth.
+Frozen settings only; `watcher.testing.doorkeeper` acts by them. Imported by the fake registry and
+its profiles; tests and plug-in authors choose NoAuth, BasicAuth or BearerAuth.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-
-from watcher.testing.wire import Headers, Request, Response, error_response, json_response
+from enum import StrEnum
 
 CATALOG_SCOPE = "registry:catalog:*"
+
+
+class PasswordBearer(StrEnum):
+    """Whether a user's password is accepted in place of a token, and how it is written."""
+
+    REFUSED = "refused"
+    PLAIN = "plain"
+    BASE64 = "base64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,18 @@ class NoAuth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuth:
-    """A user and a password on each request; repositories in `denied` are refused with 403."""
+    """A user and a password on each request; repositories in `denied` are refused with 403.
+
+    service: stands in the challenge when given (ECR). `{url}` in the realm is this registry.
+    expired_status: the answer to a password that was rotated away; other than 401 it comes
+        without a challenge (ECR: 403, at times 400).
+    """
 
     users: Mapping[str, str] = field(repr=False)
     realm: str = "Registry"
     denied: frozenset[str] = frozenset()
+    service: str | None = None
+    expired_status: int = 401
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,193 +50,85 @@ class BearerAuth:
     users: name to password; without any, everyone gets tokens.
     anonymous: tokens also for requests without a user.
     denied: repositories for which a token is given without the right to read them.
-    service, names_scope: what the challenge tells; None or False leaves it out.
+    public: what may be read without a user; None: everything.
+    admins: who may list the catalog; None: everyone.
+    service, names_scope: what the challenge tells; None or False leaves it out. `{host}` and
+        `{url}` in the service are filled in.
     realm: where the challenge points; `{url}` is this registry. May be relative.
     challenges: the exact WWW-Authenticate lines instead (`{url}`, `{scope}` are filled in).
+    ping_scope: the scope in the challenge of a ping (GHCR has a placeholder).
+    names_error: whether the challenge says why a token did not do.
+    basic_realm: Harbor's way: whoever sent an Authorization, and whoever asks for the catalog,
+        is challenged for Basic in this realm; only Basic opens the catalog.
     ttl: seconds that a token is accepted.
     tells_expiry, expires_in: whether `expires_in` stands in the answer, and another value for it.
     token_keys: the JSON keys that carry the token (`token`, `access_token`, or both).
     issued_at: another value of `issued_at`; None: now.
-    jwt: tokens look like a JWT with `iat` and `exp` (unsigned), otherwise they are opaque.
+    jwt: tokens look like a JWT with `iat` and `exp` (unsigned), otherwise they are opaque:
+        `token_form` with a random part for `{}`.
+    scoped: False: a token opens all that its user may read, whatever scope was asked, and the
+        challenge always names `ping_scope` (ECR Public, Nexus).
     stale_status: the answer to a token that is not accepted; 400 comes without a challenge,
         as on ECR Public.
     grants_catalog: False refuses the catalog's scope with 400, as Quay does; its catalog is then
         open to every token.
-    post_status: the refusal of POST (404, 405 ...); None: POST works.
+    open_catalog: the catalog is answered even without a token (Quay; it is then empty).
+    single_scope: more than one scope in a token request is refused with 400 (GitLab).
+    known_actions: another action in a scope is refused with 400 (Quay); None: any.
+    listing_action: the action that lists need (ACR: metadata_read).
+    hides_missing: no rights are given for a repository that does not exist (Hub: 401).
+    refused_scope_status: the token server's refusal of a scope that may not be read (GHCR: 403);
+        None: a token without that scope.
+    bad_login_status: the token server's refusal of a wrong user or password.
+    post_status: the refusal of POST (404, 405 ...), except with a refresh token where there are
+        `token_only_users`; None: POST works.
     identity_tokens: refresh token to user, for POST with `grant_type=refresh_token`.
+    accepts_basic: user and password open everything directly, without a token.
+    token_only_users: users whose password is a refresh token: for the token server only (ACR).
+    password_bearer: whether a password is accepted as a Bearer token (GHCR, Google).
     """
 
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     anonymous: bool = False
     denied: frozenset[str] = frozenset()
+    public: AbstractSet[str] | None = None
+    admins: AbstractSet[str] | None = None
     service: str | None = "fake-registry"
     names_scope: bool = True
     realm: str = "{url}/token"
     challenges: Sequence[str] | None = None
+    ping_scope: str | None = None
+    names_error: bool = True
+    basic_realm: str | None = None
     ttl: float = 300
     tells_expiry: bool = True
     expires_in: object = None
     token_keys: Sequence[str] = ("token",)
     issued_at: str | None = None
     jwt: bool = False
+    token_form: str = "opaque-{}"  # noqa: S105 - the form of a token
+    scoped: bool = True
     stale_status: int = 401
     grants_catalog: bool = True
+    open_catalog: bool = False
+    single_scope: bool = False
+    known_actions: frozenset[str] | None = None
+    listing_action: str = "pull"
+    hides_missing: bool = False
+    refused_scope_status: int | None = None
+    bad_login_status: int = 401
     post_status: int | None = None
     identity_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    accepts_basic: bool = False
+    token_only_users: frozenset[str] = frozenset()
+    password_bearer: PasswordBearer = PasswordBearer.REFUSED
 
 
 Auth = NoAuth | BasicAuth | BearerAuth
 
 
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    scopes: frozenset[str]
-    expires: float
-
-
-class Doorkeeper:
-    """Decides each request by the settings, and hands out tokens."""
-
-    def __init__(self, auth: Auth, clock: Callable[[], float]) -> None:
-        self.auth = auth
-        self.issued = 0
-        self._clock = clock
-        self._grants: dict[str, _Grant] = {}
-
-    def revoke(self) -> None:
-        """No token that was given out so far is accepted any more."""
-        self._grants.clear()
-
-    def refusal(self, request: Request, scope: str | None, url: str) -> Response | None:
-        """The refusal of this request, or None when it may pass. `scope` is None for a ping."""
-        if isinstance(self.auth, BasicAuth):
-            return _basic_refusal(self.auth, request, scope)
-        if isinstance(self.auth, BearerAuth):
-            return self._bearer_refusal(self.auth, request, scope, url)
-        return None
-
-    def _bearer_refusal(
-        self, auth: BearerAuth, request: Request, scope: str | None, url: str
-    ) -> Response | None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return _challenge(auth, scope, url, error=None)
-        grant = self._grants.get(token)
-        if grant is None or grant.expires <= self._clock():
-            if auth.stale_status != 401:
-                return error_response(auth.stale_status, "DENIED", "the token is not valid")
-            return _challenge(auth, scope, url, error="invalid_token")
-        if scope == CATALOG_SCOPE and not auth.grants_catalog:
-            return None
-        if scope is None or scope in grant.scopes:
-            return None
-        return _challenge(auth, scope, url, error="insufficient_scope")
-
-    def token(self, request: Request) -> Response:
-        """The answer of the token server."""
-        auth = self.auth
-        if not isinstance(auth, BearerAuth):
-            return error_response(404, "UNSUPPORTED", "this registry has no token server")
-        if request.method == "POST" and auth.post_status is not None:
-            return error_response(auth.post_status, "UNSUPPORTED", "use GET")
-        if not _may_have_token(auth, request):
-            return error_response(401, "UNAUTHORIZED", "authentication required")
-        scopes = _asked_scopes(request)
-        if CATALOG_SCOPE in scopes and not auth.grants_catalog:
-            return error_response(400, "INVALID_SCOPE", "unknown scope")
-        return self._issue(auth, scopes)
-
-    def _issue(self, auth: BearerAuth, asked: Sequence[str]) -> Response:
-        self.issued += 1
-        now = self._clock()
-        token = _jwt(now, now + auth.ttl) if auth.jwt else f"opaque-{secrets.token_hex(16)}"
-        granted = frozenset(
-            scope for one in asked for scope in _readings(one) if not _is_denied(auth.denied, scope)
-        )
-        self._grants[token] = _Grant(granted, now + auth.ttl)
-        document: dict[str, object] = dict.fromkeys(auth.token_keys, token)
-        if auth.tells_expiry:
-            document["expires_in"] = auth.ttl if auth.expires_in is None else auth.expires_in
-            moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            document["issued_at"] = auth.issued_at or moment
-        return json_response(document)
-
-
-def credentials(request: Request) -> tuple[str, str] | None:
-    """User and password of a Basic Authorization header; None where there is none."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return user, password
-
-
-def _basic_refusal(auth: BasicAuth, request: Request, scope: str | None) -> Response | None:
-    given = credentials(request)
-    if given is None or auth.users.get(given[0]) != given[1]:
-        challenge = (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),)
-        return error_response(401, "UNAUTHORIZED", "authentication required", challenge)
-    if scope is not None and _is_denied(auth.denied, scope):
-        return error_response(403, "DENIED", "requested access to the resource is denied")
-    return None
-
-
-def _challenge(auth: BearerAuth, scope: str | None, url: str, error: str | None) -> Response:
-    lines = auth.challenges if auth.challenges is not None else (_bearer_line(auth, scope, error),)
-    headers: Headers = tuple(
-        ("WWW-Authenticate", line.replace("{url}", url).replace("{scope}", scope or ""))
-        for line in lines
-    )
-    return error_response(401, "UNAUTHORIZED", "authentication required", headers)
-
-
-def _bearer_line(auth: BearerAuth, scope: str | None, error: str | None) -> str:
-    parts = {
-        "realm": auth.realm,
-        "service": auth.service,
-        "scope": scope if auth.names_scope else None,
-        "error": error,
-    }
-    text = ",".join(f'{name}="{value}"' for name, value in parts.items() if value is not None)
-    return f"Bearer {text}"
-
-
-def _may_have_token(auth: BearerAuth, request: Request) -> bool:
-    if request.method == "POST":
-        form = request.form
-        if form.get("grant_type") == "refresh_token":
-            return form.get("refresh_token") in auth.identity_tokens
-        given: tuple[str, str] | None = (form.get("username", ""), form.get("password", ""))
-    else:
-        given = credentials(request)
-    if given is None:
-        return auth.anonymous or not auth.users
-    return auth.users.get(given[0]) == given[1]
-
-
-def _asked_scopes(request: Request) -> list[str]:
-    if request.method == "POST":
-        return request.form.get("scope", "").split()
-    return [scope for key, value in request.parameters if key == "scope" for scope in value.split()]
-
-
-def _readings(scope: str) -> list[str]:
-    """The scopes that are checked later and that this one, with its list of actions, holds."""
-    kind, _, rest = scope.partition(":")
-    name, _, actions = rest.rpartition(":")
-    return [f"{kind}:{name}:{action}" for action in actions.split(",")]
-
-
-def _is_denied(denied: frozenset[str], scope: str) -> bool:
-    return scope.removeprefix("repository:").rpartition(":")[0] in denied
-
-
-def _jwt(issued: float, expires: float) -> str:
-    payload = {"iat": int(issued), "exp": int(expires), "jti": secrets.token_hex(8)}
-    parts = ({"alg": "none", "typ": "JWT"}, payload, "unsigned")
-    return ".".join(
-        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts
-    )
+def token_path(auth: Auth) -> str:
+    """Where the token server is on the registry itself, as far as the realm points there."""
+    if isinstance(auth, BearerAuth) and auth.realm.startswith("{url}/"):
+        return auth.realm.removeprefix("{url}").partition("?")[0]
+    return "/token"

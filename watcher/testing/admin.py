@@ -12,7 +12,8 @@ import ssl
 import sys
 from typing import TYPE_CHECKING
 
-from watcher.testing.access import Auth, BearerAuth, NoAuth
+from watcher.testing.access import BearerAuth
+from watcher.testing.profiles import PROFILES
 from watcher.testing.wire import Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -68,10 +69,14 @@ def _stats(registry: FakeRegistry) -> dict[str, object]:
 def main(make: type[FakeRegistry]) -> int:
     """Serve until interrupted; the address is the first line of the output."""
     arguments = _parser().parse_args()
+    users = dict(_user(text) for text in arguments.user)
     registry = make(
         host=arguments.host,
         port=arguments.port,
-        auth=_auth(arguments.user),
+        profile=PROFILES[arguments.profile] if arguments.profile else None,
+        users=users,
+        public=arguments.public,
+        auth=BearerAuth(users=users) if users and not arguments.profile else None,
         tls=_tls(arguments.certificate),
     )
     registry.seed(
@@ -98,16 +103,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--repositories", type=int, default=0, help="how many lab/app-00000 ...")
     parser.add_argument("--tags", type=int, default=100, help="tags in each of them, from 1.0.0")
-    parser.add_argument("--user", help="NAME:PASSWORD; asks for Bearer tokens")
+    parser.add_argument("--profile", choices=PROFILES, help="the kind of registry that it plays")
+    parser.add_argument(
+        "--user",
+        action="append",
+        default=[],
+        metavar="NAME:PASSWORD",
+        help="may stand more than once; then it asks for a login, Bearer tokens if plain",
+    )
+    parser.add_argument(
+        "--public",
+        action="append",
+        default=[],
+        metavar="REPOSITORY",
+        help="may be read without a user; may stand more than once",
+    )
     parser.add_argument("--certificate", help="PEM file with key and certificate; serves https")
     return parser
 
 
-def _auth(user: str | None) -> Auth:
-    if user is None:
-        return NoAuth()
-    name, _, password = user.partition(":")
-    return BearerAuth(users={name: password})
+def _user(text: str) -> tuple[str, str]:
+    name, _, password = text.partition(":")
+    return name, password
 
 
 def _tls(certificate: str | None) -> ssl.SSLContext | None:

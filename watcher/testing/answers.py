@@ -1,13 +1,18 @@
 """What the fake registry answers when nothing goes wrong: ping, catalog, tags, manifests, blobs.
 
-Imported by the fake registry only. Source: OCI distribution specification 1.1.
+Imported by the fake registry only. Source: OCI distribution specification 1.1; where the kinds of
+registry differ, the profile says how.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from watcher.testing.content import Content
-from watcher.testing.images import Manifest
-from watcher.testing.paging import Paging
+from watcher.testing.google import google_document
+from watcher.testing.images import Manifest, sha256
+from watcher.testing.paging import Page
+from watcher.testing.profile import Profile
 from watcher.testing.records import Kind, Route
 from watcher.testing.wire import Headers, Request, Response, error_response, json_response
 
@@ -18,12 +23,12 @@ _READS = ("GET", "HEAD")
 class Answers:
     """Answers requests out of a Content, for those that may pass."""
 
-    def __init__(self, content: Content, paging: Paging, *, needs_accept: bool) -> None:
+    def __init__(self, content: Content, profile: Profile, *, needs_accept: bool) -> None:
         self._content = content
-        self.paging = paging
+        self._profile = profile
         self._needs_accept = needs_accept
 
-    def answer(self, request: Request, where: Route, url: str) -> Response:
+    def answer(self, request: Request, where: Route, url: str, user: str | None) -> Response:
         """The answer; `url` is this registry's address, for absolute links."""
         if request.method not in _READS:
             return error_response(405, "UNSUPPORTED", "the operation is unsupported")
@@ -31,8 +36,7 @@ class Answers:
             case Kind.PING:
                 return json_response({}, headers=_VERSION)
             case Kind.CATALOG:
-                names = self._content.repositories
-                return self.paging.answer(request, names, {}, "repositories", url)
+                return self._catalog(request, url, user)
             case Kind.TAGS:
                 return self._tags(request, where, url)
             case Kind.MANIFEST:
@@ -41,24 +45,68 @@ class Answers:
                 return self._blob(where)
         return Response(404, (("Content-Type", "text/plain"),), b"404 page not found\n")
 
+    def _catalog(self, request: Request, url: str, user: str | None) -> Response:
+        if self._profile.catalog is None:
+            return error_response(404, "UNSUPPORTED", "there is no catalog")
+        is_empty = self._profile.quiet_catalog and user is None
+        names = () if is_empty else self._content.repositories
+        page = self._profile.catalog.cut(request, names, url)
+        if isinstance(page, Response):
+            return page
+        return json_response({"repositories": page.names}, headers=page.headers)
+
     def _tags(self, request: Request, where: Route, url: str) -> Response:
-        tags = self._content.tags(where.repository)
+        repository = where.repository
+        tags = self._content.tags(repository)
         if tags is None:
-            return error_response(404, "NAME_UNKNOWN", "repository name not known to registry")
-        return self.paging.answer(request, tags, {"name": where.repository}, "tags", url)
+            message = "repository name not known to registry"
+            return error_response(404, "NAME_UNKNOWN", message)
+        page = self._profile.paging.cut(request, self._listed(repository, tags), url)
+        if isinstance(page, Response):
+            return page
+        answer = json_response(self._document(repository, page), headers=page.headers)
+        return self._as_told(request, answer)
+
+    def _listed(self, repository: str, tags: Sequence[str]) -> list[str]:
+        if not self._profile.lists_digests:
+            return list(tags)
+        return [*tags, *sorted(self._content.revisions(repository))]
+
+    def _document(self, repository: str, page: Page) -> dict[str, object]:
+        tags: list[str | None] = [*page.names]
+        is_last = not page.headers
+        if is_last:
+            tags += self._profile.odd_tags
+        document: dict[str, object] = {"name": repository, "tags": tags}
+        if self._profile.tells_manifests:
+            document |= google_document(self._content, repository, page.names, is_last=is_last)
+        return document
+
+    def _as_told(self, request: Request, answer: Response) -> Response:
+        """The list with the headers that this kind of registry gives to it."""
+        headers = tuple(pair for pair in answer.headers if pair[0] != "Content-Type")
+        headers = (("Content-Type", self._profile.list_type), *headers)
+        if not self._profile.list_etag:
+            return Response(answer.status, headers, answer.body)
+        etag = f'"{sha256(answer.body)}"'
+        if request.headers.get("if-none-match") == etag:
+            return Response(304)
+        return Response(answer.status, (*headers, ("ETag", etag)), answer.body)
 
     def _manifest(self, request: Request, where: Route) -> Response:
         manifest = self._content.manifest(where.repository, where.reference)
         if manifest is None or (self._needs_accept and not _accepts(request, manifest)):
-            return error_response(404, "MANIFEST_UNKNOWN", "manifest unknown")
-        headers = (
+            status = self._profile.missing_head_status if request.method == "HEAD" else 404
+            return error_response(status, "MANIFEST_UNKNOWN", "manifest unknown")
+        headers: Headers = (
             ("Content-Type", manifest.media_type),
             ("Docker-Content-Digest", manifest.digest),
-            ("ETag", f'"{manifest.digest}"'),
         )
+        if not self._profile.manifest_etag:
+            return Response(200, headers, manifest.body)
         if request.headers.get("if-none-match", "").strip('"') == manifest.digest:
             return Response(304)
-        return Response(200, headers, manifest.body)
+        return Response(200, (*headers, ("ETag", f'"{manifest.digest}"')), manifest.body)
 
     def _blob(self, where: Route) -> Response:
         body = self._content.blob(where.repository, where.reference)

@@ -101,8 +101,9 @@ class Connection(asyncio.Protocol):
         visit = self._host.visit(request, self._number)
         exchange = LiveExchange(self, self._host, request, visit)
         if visit.action is None:
-            exchange.respond(visit.answer())
-            self._after(request)
+            response = visit.answer()
+            exchange.respond(response)
+            self._after(request, closes=response.header("Connection") == "close")
             return
         self._playing = asyncio.get_running_loop().create_task(visit.action.play(exchange))
         self._host.playing(self._playing)
@@ -115,8 +116,8 @@ class Connection(asyncio.Protocol):
             self._after(request)
             self._advance()
 
-    def _after(self, request: Request) -> None:
-        if request.headers.get("connection", "").lower() == "close":
+    def _after(self, request: Request, *, closes: bool = False) -> None:
+        if closes or request.headers.get("connection", "").lower() == "close":
             self.close()
 
 

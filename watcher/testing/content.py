@@ -6,19 +6,35 @@ the image of a seeded tag is made when it is first asked for. Imported by the fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from watcher.testing.images import OCI_MANIFEST, Image, Manifest, multi_platform, single
 
 _NOT_MADE_YET = ""
 
 
+class TagTimes(NamedTuple):
+    """When a tag came and when it was last pushed or moved, in epoch seconds.
+
+    number: grows with every push and move of the whole registry, where the clock stands still.
+    """
+
+    first: float
+    last: float
+    number: int
+
+
 @dataclass(slots=True)
 class _Repository:
     tags: dict[str, str]
+    seeded: TagTimes
+    updated: float
     shared: bool = False
     revisions: set[str] = field(default_factory=set)
+    times: dict[str, TagTimes] = field(default_factory=dict)
 
     def own_tags(self) -> dict[str, str]:
         if self.shared:
@@ -29,11 +45,14 @@ class _Repository:
 class Content:
     """Repositories and their images; names are taken as they come, also impossible ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._repositories: dict[str, _Repository] = {}
         self._manifests: dict[str, Manifest] = {}
         self._blobs: dict[str, bytes] = {}
+        self._uploaded: dict[str, float] = {}
         self._pushes = 0
+        self._changes = 0
 
     @property
     def repositories(self) -> tuple[str, ...]:
@@ -44,6 +63,31 @@ class Content:
         """The tags in the order of their first push; None where there is no such repository."""
         found = self._repositories.get(repository)
         return None if found is None else tuple(found.tags)
+
+    def times(self, repository: str) -> list[tuple[str, TagTimes]]:
+        """The tags of a known repository with their times, newest first."""
+        found = self._repositories[repository]
+        listed = [
+            (tag, found.times.get(tag) or found.seeded._replace(number=found.seeded.number + place))
+            for place, tag in enumerate(found.tags)
+        ]
+        return sorted(listed, key=lambda item: (item[1].last, item[1].number), reverse=True)
+
+    def made(self, repository: str) -> float:
+        """When a known repository was first pushed to, in epoch seconds."""
+        return self._repositories[repository].seeded.first
+
+    def updated(self, repository: str) -> float:
+        """When a tag of a known repository last came, moved or went, in epoch seconds."""
+        return self._repositories[repository].updated
+
+    def uploaded(self, digest: str) -> float:
+        """When a known manifest was first stored, in epoch seconds."""
+        return self._uploaded[digest]
+
+    def revisions(self, repository: str) -> frozenset[str]:
+        """The digests of all manifests of a known repository, with a tag or without."""
+        return frozenset(self._repositories[repository].revisions)
 
     def push(
         self,
@@ -79,20 +123,23 @@ class Content:
 
         Returns the digest. KeyError if the tag, or the target, is unknown.
         """
-        tags = self._repositories[repository].own_tags()
-        if tag not in tags:
+        found = self._repositories[repository]
+        if tag not in found.tags:
             raise KeyError(tag)
         if to is None:
             return self.push(repository, tag)
         target = self.manifest(repository, to)
         if target is None:
             raise KeyError(to)
-        tags[tag] = target.digest
+        self._point(found, tag, target.digest)
         return target.digest
 
     def delete_tag(self, repository: str, tag: str) -> None:
         """Take a tag away; its manifest stays reachable by digest. KeyError if unknown."""
-        del self._repositories[repository].own_tags()[tag]
+        found = self._repositories[repository]
+        del found.own_tags()[tag]
+        found.times.pop(tag, None)
+        found.updated = self._clock()
 
     def delete_repository(self, repository: str) -> None:
         """Take a repository away. KeyError if unknown."""
@@ -101,8 +148,11 @@ class Content:
     def seed(self, repositories: Sequence[str], tags: Sequence[str]) -> None:
         """Create many repositories with the same tags, at little cost each."""
         template = dict.fromkeys(tags, _NOT_MADE_YET)
+        now = self._clock()
+        times = TagTimes(now, now, self._changes)
+        self._changes += len(tags)
         for name in repositories:
-            self._repositories[name] = _Repository(template, shared=True)
+            self._repositories[name] = _Repository(template, times, now, shared=True)
 
     def manifest(self, repository: str, reference: str) -> Manifest | None:
         """A manifest by tag or digest, as this repository knows it."""
@@ -114,7 +164,8 @@ class Content:
         digest = found.tags.get(reference)
         if digest == _NOT_MADE_YET:
             layer = f"{repository}:{reference} seed".encode()
-            digest = self._store(repository, reference, single(layer))
+            digest = self._keep(found, single(layer))
+            found.own_tags()[reference] = digest
         return None if digest is None else self._manifests[digest]
 
     def blob(self, repository: str, digest: str) -> bytes | None:
@@ -122,10 +173,29 @@ class Content:
         return self._blobs.get(digest) if repository in self._repositories else None
 
     def _store(self, repository: str, tag: str, image: Image) -> str:
-        found = self._repositories.setdefault(repository, _Repository({}))
+        now = self._clock()
+        made = _Repository({}, TagTimes(now, now, self._changes), now)
+        found = self._repositories.setdefault(repository, made)
+        digest = self._keep(found, image)
+        self._point(found, tag, digest)
+        return digest
+
+    def _keep(self, found: _Repository, image: Image) -> str:
         for manifest in (image.top, *image.children):
             self._manifests[manifest.digest] = manifest
+            self._uploaded.setdefault(manifest.digest, self._clock())
             found.revisions.add(manifest.digest)
         self._blobs.update(image.blobs)
-        found.own_tags()[tag] = image.top.digest
         return image.top.digest
+
+    def _point(self, found: _Repository, tag: str, digest: str) -> None:
+        self._changes += 1
+        now = found.updated = self._clock()
+        if tag not in found.tags:
+            first = now
+        elif tag in found.times:
+            first = found.times[tag].first
+        else:
+            first = found.seeded.first
+        found.own_tags()[tag] = digest
+        found.times[tag] = TagTimes(first, now, self._changes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,6 +29,9 @@ class Kind(StrEnum):
     MANIFEST = "manifest"
     BLOB = "blob"
     TOKEN = "token"  # noqa: S105 - the name of a kind
+    NATIVE = "native"  # a registry's own API
+    LOGIN = "login"  # at that API
+    PROBE = "probe"  # asked to tell the kinds of registry apart
     OTHER = "other"
 
 
@@ -37,7 +40,14 @@ _KIND_IN_REPOSITORY = {
     "manifests/": Kind.MANIFEST,
     "blobs/": Kind.BLOB,
 }
-_KIND_OF_PATH = {"/v2/": Kind.PING, "/v2/_catalog": Kind.CATALOG, "/token": Kind.TOKEN}
+_KIND_OF_PATH = {
+    "/v2/": Kind.PING,
+    "/v2/_catalog": Kind.CATALOG,
+    "/token": Kind.TOKEN,
+    "/api/v2.0/systeminfo": Kind.PROBE,  # Harbor
+    "/gitlab/v1/": Kind.PROBE,  # GitLab
+    "/health/instance": Kind.PROBE,  # Quay
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +57,6 @@ class Route:
     kind: Kind
     repository: str = ""
     reference: str = ""
-
-    @property
-    def scope(self) -> str | None:
-        """The token scope that the request needs; None for a ping."""
-        if self.kind is Kind.CATALOG:
-            return "registry:catalog:*"
-        return f"repository:{self.repository}:pull" if self.repository else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,9 +95,20 @@ class Counters:
     faults: int = 0
 
 
-def route(request: Request) -> Route:
-    """Read what a request is for out of its path."""
+def route(
+    request: Request,
+    token_path: str = "/token",  # noqa: S107 - a path
+    native: Callable[[str], Route | None] = lambda path: None,
+) -> Route:
+    """Read what a request is for out of its path.
+
+    token_path: of this registry's token server. native: reads paths of the registry's own API.
+    """
     path = decoded_path(request)
+    if path == token_path:
+        return Route(Kind.TOKEN)
+    if found_native := native(path):
+        return found_native
     if kind := _KIND_OF_PATH.get(path):
         return Route(kind)
     if found := _IN_REPOSITORY.fullmatch(path):

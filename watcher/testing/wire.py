@@ -49,7 +49,9 @@ class Request:
 
     @property
     def form(self) -> dict[str, str]:
-        """The fields of a form-encoded body."""
+        """The fields of a form-encoded body; none of one that is JSON."""
+        if "json" in self.headers.get("content-type", ""):
+            return {}
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
