@@ -17,10 +17,11 @@ _REPOSITORY = re.compile(
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
-_HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
-    r"(?::[0-9]{1,5})?"
-)
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?")
+_FOUR_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
+_LONGEST_HOST = 253
+_LAST_PORT = 65535
 MAXIMUM_REPOSITORY_LENGTH = 255
 
 
@@ -34,6 +35,27 @@ def is_tag(tag: str) -> bool:
 
 def is_digest(digest: str) -> bool:
     return _DIGEST.fullmatch(digest) is not None
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a host, with or without a port, that can be connected to."""
+    found = _HOST.fullmatch(text)
+    if found is None or len(found[1]) > _LONGEST_HOST:
+        return False
+    if found[2] is not None and not 0 < int(found[2]) <= _LAST_PORT:
+        return False
+    if found[1].startswith("["):
+        return _is_ip_address(found[1][1:-1], version=6)
+    return _FOUR_NUMBERS.fullmatch(found[1]) is None or _is_ip_address(found[1], version=4)
+
+
+def _is_ip_address(text: str, *, version: int) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(text).version == version
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +89,12 @@ class Registry:
         if not separator:
             scheme, rest = "https", text
         if scheme not in ("http", "https"):
-            raise ValueError(f"{address!r} starts with {scheme}://, not with http:// or https://")
+            said = repr(scheme)[1:-1]  # a control character must not get into a message as such
+            raise ValueError(f"{address!r} starts with {said}://, not with http:// or https://")
         if scheme == "http" and not plain_http:
             raise ValueError(f"{address!r} is plain http; say so with `plain_http: true`")
         rest = rest.rstrip("/").removesuffix("/v2").rstrip("/")
-        if _HOST.fullmatch(rest) is None:
+        if not _is_host(rest):
             raise ValueError(f"{address!r} is not a registry host, host:port or URL")
         host = rest.lower()
         if host in _DOCKER_HUB_SPELLINGS:
