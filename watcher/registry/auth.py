@@ -1,8 +1,9 @@
 """Logging in to a registry: what its challenges ask for, and when a refused request is repeated.
 
+    directly   the password with the first request, where the dialect has it so (direct.py)
     unknown    nothing is sent until a request is refused with a challenge
     Basic      the only offer, or the one left when the token server refuses
-    Bearer     a token per set of scopes
+    Bearer     a token per set of scopes, or one for a group of repositories (scopes.py)
 
 A refused request is repeated at most once for each reason of Step; what remains refused is the
 repository's failure (AccessDenied) or, when the credential itself is refused, the account's
@@ -11,19 +12,21 @@ repository's failure (AccessDenied) or, when the credential itself is refused, t
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
-from watcher.core.account import Credential
+from watcher.core.account import Account, Credential
 from watcher.errors import AuthenticationFailed
 from watcher.registry.answer import Answer, spec_error
 from watcher.registry.challenges import Challenge, parse_challenges
+from watcher.registry.direct import direct_header
+from watcher.registry.limits import Lane
 from watcher.registry.logins import Logins
-from watcher.registry.token_server import Realm, basic
+from watcher.registry.quirks import Login
+from watcher.registry.scopes import Scopes, modest
+from watcher.registry.token_server import BatchRefused, Realm, basic
 from watcher.registry.urls import absolute
 
-MAXIMUM_SCOPES = 4
-MAXIMUM_SCOPE_LENGTH = 512
 _MEANT_SO = frozenset(
     {"PAGINATION_NUMBER_INVALID", "UNSUPPORTED", "NAME_INVALID", "TAG_INVALID", "DIGEST_INVALID"}
 )
@@ -33,23 +36,37 @@ class Step(StrEnum):
     """Why a refused request is sent again; each at most once per request."""
 
     CHALLENGED = "challenged"
+    INDIRECT = "indirect"
     STALE = "stale"
     WIDENED = "widened"
+    ALONE = "alone"
     RENEWED = "renewed"
     BASIC = "basic"
 
 
-class Authorization(NamedTuple):
-    """What went with a request: a password (`credential`) or a token for `scopes`.
+class Verdict(Enum):
+    """What a refusal means: send it again, leave it, or see whether the password is at fault."""
 
-    `is_fresh`: the token was made for this very request.
+    AGAIN = auto()
+    LEAVE = auto()
+    PASSWORD = auto()
+
+
+class Authorization(NamedTuple):
+    """What went with a request: a password (`credential`) or a token of `realm` for `scopes`.
+
+    `is_direct`: without having been asked for. `is_fresh`: the token was made for this very
+    request. `is_shared`: it is a group's.
     """
 
     header: str
     credential: Credential | None = None
+    is_direct: bool = False
     token: str = ""
+    realm: Realm | None = None
     scopes: tuple[str, ...] = ()
     is_fresh: bool = False
+    is_shared: bool = False
 
     def __repr__(self) -> str:
         return f"Authorization(scopes={self.scopes})"
@@ -58,45 +75,55 @@ class Authorization(NamedTuple):
 class RegistryAuth:
     """The way in to one registry with one account; shared by all its requests."""
 
-    def __init__(self, host: str, logins: Logins) -> None:
-        self._host = host
+    def __init__(self, account: Account, logins: Logins, lane: Lane) -> None:
+        self._host = account.registry.name
         self._logins = logins
+        self._lane = lane
+        self._dialect = lane.dialect
+        self._scopes = Scopes(account.limits.scopes_per_token)
+        self._scopes.follow(self._dialect)
         self._realm: Realm | None = None
         self._basic_offered = False
         self._basic_only = False
-        self._scopes: dict[str, tuple[str, ...]] = {}
+        self._refused_directly: Credential | None = None
+        self._not_directly: Credential | None = None
 
     @property
     def is_unknown(self) -> bool:
         """Whether no challenge was seen yet."""
         return self._realm is None and not self._basic_only
 
-    async def has_credential(self) -> bool:
-        return not (await self._logins.current()).is_anonymous
+    def expect(self, scopes: frozenset[str]) -> None:
+        """The scopes that will be asked for again and again: where the registry takes it so, a
+        token is asked for several of them at once."""
+        self._scopes.batches.expect(scopes)
+        self._logins.make_room(2 * len(scopes))
+
+    async def wants_challenge(self) -> bool:
+        """Whether there is a credential that can't be sent before a challenge was seen."""
+        if not self.is_unknown:
+            return False
+        credential = await self._logins.current()
+        return not credential.is_anonymous and self._direct_header(credential) is None
 
     async def authorization(self, scope: str | None, steps: set[Step]) -> Authorization | None:
         """What to send with a request for `scope`; None while nothing was asked for.
 
         Raises AuthenticationFailed, AccessDenied, RegistryError, CredentialError.
         """
+        dialect = self._lane.dialect
+        if dialect is not self._dialect:
+            self._dialect = dialect
+            self._scopes.follow(dialect)
         if self._basic_only or Step.BASIC in steps:
             return await self._password()
+        if dialect.login is not Login.CHALLENGED and Step.INDIRECT not in steps:
+            sent = await self._directly()
+            if sent is not None:
+                return sent
         if self._realm is None:
             return None
-        scopes = self._scopes.get(scope, (scope,)) if scope is not None else ()
-        try:
-            token, is_fresh = await self._logins.token(self._realm, scopes)
-        except AuthenticationFailed:
-            if not self._basic_offered or (await self._logins.current()).password is None:
-                raise
-            self._realm, self._basic_only = None, True
-            return await self._password()
-        return Authorization(
-            header=f"Bearer {token.value}",
-            token=token.value,
-            scopes=scopes,
-            is_fresh=is_fresh,
-        )
+        return await self._bearer(self._realm, scope, steps)
 
     async def learn(self, answer: Answer, scope: str | None, steps: set[Step]) -> bool:
         """Take the way in from an answer to a request without a login; True: send it again.
@@ -115,21 +142,26 @@ class RegistryAuth:
             raise self._logins.failed(
                 f"{self._host} wants a user name and a password", "the account has none"
             )
-        self._widen(challenges, scope, ())
+        self._widen(challenges, scope)
         return True
 
     async def refused(
         self, answer: Answer, sent: Authorization, scope: str | None, steps: set[Step]
-    ) -> bool:
-        """Learn from a 400, 401 or 403 to a request with a login; True: send it again.
-
-        Raises AuthenticationFailed when the credential itself is refused.
-        """
+    ) -> Verdict:
+        """Learn from a 400, 401 or 403 to a request with a login."""
         if answer.status == 400 and spec_error(answer.body).code in _MEANT_SO:
-            return False
+            return Verdict.LEAVE
+        if sent.is_direct and self._gives_way(answer, sent, steps):
+            return Verdict.AGAIN
         if sent.credential is not None:
             return await self._password_refused(answer, sent.credential, steps)
         return await self._token_refused(answer, sent, scope, steps)
+
+    def password_refused(self, sent: Authorization, status: int) -> AuthenticationFailed:
+        """The error of an account whose password is at fault; it rests from now on."""
+        error = self._logins.failed(f"{self._host} refused the account's password ({status})")
+        error.status = status
+        return self._logins.refuse(sent.credential or Credential(), error)
 
     async def elsewhere(self, answer: Answer) -> str | None:
         """The header for another host, to which the registry redirected: an anonymous token by
@@ -138,7 +170,7 @@ class RegistryAuth:
         if bearer is None:
             return None
         token = await self._logins.anonymous_token(
-            _realm(bearer, answer.url), _modest(bearer.scopes)
+            _realm(bearer, answer.url), modest(bearer.scopes)
         )
         return f"Bearer {token.value}"
 
@@ -147,9 +179,30 @@ class RegistryAuth:
         token = (sent.token,) if sent is not None and sent.token else ()
         return (*token, *self._logins.secrets)
 
-    def accepted(self) -> None:
-        """The registry let a request in: an earlier refusal is forgotten."""
-        self._logins.accepted()
+    def accepted(self, sent: Authorization, steps: set[Step]) -> None:
+        """The registry let a request in: an earlier refusal is forgotten, and what had to be done
+        for it is done at once from now on."""
+        if sent.credential is not None:
+            self._logins.accepted(sent.credential)
+        elif Step.INDIRECT in steps and self._logins.credential == self._refused_directly:
+            self._not_directly = self._refused_directly
+        if Step.ALONE in steps and sent.realm is not None:
+            self._scopes.batches.end(sent.realm)
+
+    def _direct_header(self, credential: Credential) -> str | None:
+        """A credential that was refused directly, and let in by a token, is not sent so again."""
+        if credential == self._not_directly:
+            return None
+        return direct_header(self._dialect.login, credential)
+
+    async def _directly(self) -> Authorization | None:
+        credential = await self._logins.current()
+        header = self._direct_header(credential)
+        if header is None:
+            return None
+        self._logins.check_refusal(credential)
+        token = header.removeprefix("Bearer ") if header.startswith("Bearer ") else ""
+        return Authorization(header=header, credential=credential, is_direct=True, token=token)
 
     async def _password(self) -> Authorization | None:
         credential = await self._logins.current()
@@ -159,43 +212,85 @@ class RegistryAuth:
         self._logins.check_refusal(credential)
         return Authorization(header=header, credential=credential)
 
+    async def _bearer(
+        self, realm: Realm, scope: str | None, steps: set[Step]
+    ) -> Authorization | None:
+        scopes, alone = self._scopes.asked(realm, scope, alone=Step.ALONE in steps)
+        token = self._logins.kept(realm, scopes)
+        is_fresh = token is None
+        if token is None:
+            try:
+                token = await self._logins.token(realm, scopes, alone)
+            except BatchRefused:
+                self._scopes.batches.end(realm)
+                return await self._bearer(realm, scope, steps)
+            except AuthenticationFailed:
+                if not self._basic_offered or (await self._logins.current()).password is None:
+                    raise
+                self._realm, self._basic_only = None, True
+                return await self._password()
+        return Authorization(
+            header=f"Bearer {token.value}",
+            token=token.value,
+            realm=realm,
+            scopes=scopes,
+            is_fresh=is_fresh,
+            is_shared=bool(alone),
+        )
+
+    def _gives_way(self, answer: Answer, sent: Authorization, steps: set[Step]) -> bool:
+        """Whether a registry that refuses what was sent directly may take a token instead. One
+        that offers Basic means the password itself."""
+        challenges = _challenges(answer)
+        wants_token = _bearer(challenges) is not None and not _offers_basic(challenges)
+        if not sent.token and not wants_token:
+            return False
+        steps.add(Step.INDIRECT)
+        self._refused_directly = sent.credential
+        self._remember(challenges, answer.url)
+        return True
+
     async def _token_refused(
         self, answer: Answer, sent: Authorization, scope: str | None, steps: set[Step]
-    ) -> bool:
+    ) -> Verdict:
         challenges = _challenges(answer)
         is_new_realm = self._remember(challenges, answer.url)
-        if Step.WIDENED not in steps and self._widen(challenges, scope, sent.scopes):
+        if Step.WIDENED not in steps and self._widen(
+            challenges, scope, () if sent.is_shared else sent.scopes
+        ):
             steps.add(Step.WIDENED)
-            return True
+            return Verdict.AGAIN
         if Step.STALE not in steps and (is_new_realm or not sent.is_fresh):
             steps.add(Step.STALE)
-            self._logins.drop(sent.token)
-            return True
+            if sent.realm is not None:
+                self._logins.drop(sent.realm, sent.scopes, sent.token)
+            return Verdict.AGAIN
+        if sent.is_shared and scope is not None and Step.ALONE not in steps:
+            steps.add(Step.ALONE)
+            self._scopes.batches.leave(scope)
+            return Verdict.AGAIN
         # Harbor refuses every kind of Authorization with a Basic challenge: good for this request.
         if Step.BASIC in steps or not _offers_basic(challenges):
-            return False
+            return Verdict.LEAVE
         steps.add(Step.BASIC)
-        return (await self._logins.current()).password is not None
+        has_password = (await self._logins.current()).password is not None
+        return Verdict.AGAIN if has_password else Verdict.LEAVE
 
     async def _password_refused(
         self, answer: Answer, credential: Credential, steps: set[Step]
-    ) -> bool:
+    ) -> Verdict:
         challenges = _challenges(answer)
         if Step.BASIC in steps:
-            return False
+            return Verdict.LEAVE
         if _bearer(challenges) and not _offers_basic(challenges) and Step.STALE not in steps:
             steps.add(Step.STALE)
             self._basic_only = False
-            return self._remember(challenges, answer.url)
+            return Verdict.AGAIN if self._remember(challenges, answer.url) else Verdict.LEAVE
         if Step.RENEWED not in steps:
             steps.add(Step.RENEWED)
             if await self._logins.renewed(credential):
-                return True
-        if answer.status != 401:
-            return False
-        error = self._logins.failed(f"{self._host} refused the account's password (401)")
-        error.status = answer.status
-        raise self._logins.refuse(credential, error)
+                return Verdict.AGAIN
+        return Verdict.PASSWORD if answer.status == 401 else Verdict.LEAVE
 
     def _remember(self, challenges: tuple[Challenge, ...], url: str) -> bool:
         """Keep the way in; True when it is news. A Basic challenge never replaces a Bearer one."""
@@ -213,18 +308,15 @@ class RegistryAuth:
         return True
 
     def _widen(
-        self, challenges: tuple[Challenge, ...], scope: str | None, sent: tuple[str, ...]
+        self,
+        challenges: tuple[Challenge, ...],
+        scope: str | None,
+        sent: tuple[str, ...] = (),
     ) -> bool:
-        """Ask from now on for what a challenge names beyond what would be (or was) asked for."""
         bearer = _bearer(challenges)
         if bearer is None or scope is None:
             return False
-        asked = sent or self._scopes.get(scope, (scope,))
-        missing = tuple(wish for wish in _modest(bearer.scopes) if not _covers(asked, wish))
-        if missing:
-            kept = tuple(old for old in asked if not _covers(missing, old))
-            self._scopes[scope] = missing + kept
-        return bool(missing)
+        return self._scopes.widen(scope, bearer.scopes, sent)
 
 
 def _challenges(answer: Answer) -> tuple[Challenge, ...]:
@@ -242,15 +334,3 @@ def _offers_basic(challenges: tuple[Challenge, ...]) -> bool:
 def _realm(bearer: Challenge, url: str) -> Realm:
     """The token server of a challenge; a relative realm starts at the URL that was refused."""
     return Realm(absolute(url, bearer.get("realm") or "") or "", bearer.get("service"))
-
-
-def _modest(scopes: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(scope for scope in scopes if len(scope) <= MAXIMUM_SCOPE_LENGTH)[:MAXIMUM_SCOPES]
-
-
-def _covers(asked: tuple[str, ...], wish: str) -> bool:
-    resource, _, actions = wish.rpartition(":")
-    return any(
-        resource == other and set(actions.split(",")) <= set(own.split(","))
-        for other, _, own in (scope.rpartition(":") for scope in asked)
-    )

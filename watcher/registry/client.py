@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from watcher.core.account import Account, CredentialProvider
 from watcher.core.oci import ACCEPT, Manifest, digest_of, is_content_of, parse_object, strings
@@ -75,7 +75,14 @@ class RegistryClient:
         )
         wire = Wire(account, self._connections, lane, guard, sleep)
         logins = Logins(registry, credentials, server=TokenServer(wire), guard=guard, clock=clock)
-        self._session = Session(registry.base_url, wire, RegistryAuth(self._host, logins))
+        self._auth = RegistryAuth(account, logins, lane)
+        self._session = Session(registry.base_url, wire, self._auth)
+
+    def expect(self, names: Collection[str]) -> None:
+        """The repositories that will be looked at: the account's, whenever these change. Where a
+        registry takes it so, they share tokens."""
+        usable = (name for name in names if is_repository_name(name))
+        self._auth.expect(frozenset(self._repository(name)[1] for name in usable))
 
     async def look(
         self, repository: str, seen: Seen, priority: Priority = Priority.SCHEDULED

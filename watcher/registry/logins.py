@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from watcher.core.account import Credential, CredentialProvider
 from watcher.core.reference import Registry
-from watcher.errors import AuthenticationFailed, ProtocolError, WatcherError
+from watcher.errors import AccessDenied, AuthenticationFailed, ProtocolError, WatcherError
 from watcher.registry.realms import Guard, expected_token_host
 from watcher.registry.token_server import (
+    BatchRefused,
     CredentialRefused,
     Realm,
     TokenRequest,
@@ -66,6 +68,11 @@ class Logins:
         self._first_login = asyncio.Lock()
 
     @property
+    def credential(self) -> Credential:
+        """The credential that was used last."""
+        return self._credential
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The secrets of the credential that was used last."""
         return secrets_of(self._credential)
@@ -78,21 +85,25 @@ class Logins:
         """Have the credential read or made again; whether it is another one now."""
         return self._adopt(await self._credentials.renew(refused)) != refused
 
-    async def token(self, realm: Realm, scopes: tuple[str, ...]) -> tuple[Token, bool]:
-        """A token, and whether it was made for this very request.
+    def kept(self, realm: Realm, scopes: tuple[str, ...]) -> Token | None:
+        """The token for these scopes that is still good."""
+        return self._tokens.get(self._key(realm, scopes), self._clock())
 
-        Raises AuthenticationFailed, AccessDenied, RegistryError, CredentialError.
+    async def token(
+        self, realm: Realm, scopes: tuple[str, ...], alone: tuple[str, ...] = ()
+    ) -> Token:
+        """A new token, made for this request and all that wait for the same. `alone` as in
+        TokenRequest.
+
+        Raises AuthenticationFailed, BatchRefused, AccessDenied, RegistryError, CredentialError.
         """
-        token = self._tokens.get(self._key(realm, scopes), self._clock())
-        if token is not None:
-            return token, False
         credential = await self.current()
         key = self._key(realm, scopes)
         while (flight := self._flights.get(key)) is not None:
             await asyncio.wait((flight,))
             if not flight.cancelled():
-                return flight.result(), True
-        return await self._fly(key, TokenRequest(realm, scopes, credential)), True
+                return flight.result()
+        return await self._fly(key, TokenRequest(realm, scopes, credential, alone))
 
     async def anonymous_token(self, realm: Realm, scopes: tuple[str, ...]) -> Token:
         """A token without any credential, for a host to which the registry redirected."""
@@ -104,9 +115,13 @@ class Logins:
             self._tokens.put(key, token)
         return token
 
-    def drop(self, token: str) -> None:
+    def drop(self, realm: Realm, scopes: tuple[str, ...], token: str) -> None:
         """Forget a token that was refused."""
-        self._tokens.drop(token)
+        self._tokens.drop(self._key(realm, scopes), token)
+
+    def make_room(self, for_so_many: int) -> None:
+        """Keep at least so many tokens."""
+        self._tokens.make_room(for_so_many)
 
     def check_refusal(self, credential: Credential) -> None:
         """Raise AuthenticationFailed while the credential rests after a refusal."""
@@ -122,9 +137,9 @@ class Logins:
         self._refusal = _Refusal(credential, error.message, self._clock() + pause, pause)
         return error
 
-    def accepted(self) -> None:
-        """A request was let in with the credential of now."""
-        self._refusal = None
+    def accepted(self, credential: Credential) -> None:
+        """A request was let in with a credential."""
+        self._proven, self._refusal = credential, None
 
     def failed(self, message: str, hint: str | None = None) -> AuthenticationFailed:
         return AuthenticationFailed(message, host=self._host, hint=hint)
@@ -158,6 +173,9 @@ class Logins:
         self.check_refusal(credential)
         try:
             token = await self._server.token(request)
+        except BatchRefused as error:
+            credential = await self._another_for(request, error)
+            token = await self._server.token(request._replace(credential=credential))
         except CredentialRefused as error:
             if not await self.renewed(credential):
                 raise self.refuse(credential, error) from error
@@ -166,9 +184,19 @@ class Logins:
                 token = await self._server.token(request._replace(credential=credential))
             except CredentialRefused as again:
                 raise self.refuse(credential, again) from again
-        self._proven, self._refusal = credential, None
+        self.accepted(credential)
         self._tokens.put(self._key(request.realm, request.scopes), token)
         return token
+
+    async def _another_for(self, request: TokenRequest, error: BatchRefused) -> Credential:
+        """What a group may be asked for with after a refusal: a part of it tells whether the
+        password was at fault, and has it renewed. Raises the refusal when it was not."""
+        if not request.credential.is_anonymous:
+            with suppress(AccessDenied):
+                await self._fetch(request._replace(scopes=request.alone, alone=()))
+            if self._credential != request.credential:
+                return self._credential
+        raise error
 
     def _adopt(self, credential: Credential) -> Credential:
         """Another credential than before ends the life of all its tokens."""

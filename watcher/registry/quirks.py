@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import NamedTuple
 
 from watcher.core.account import DialectName
@@ -201,6 +202,7 @@ def named(name: DialectName) -> Dialect:
     return next(dialect for dialect in QUIRKS if dialect.name is name)
 
 
+@lru_cache(maxsize=1024)
 def dialect_of(registry: str, said: DialectName | None, recognised: DialectName | None) -> Dialect:
     """What the account says, else what the host's name says, else what was recognised."""
     if said is not None:

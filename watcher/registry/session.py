@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from watcher.errors import AuthenticationFailed, RegistryError
 from watcher.registry.answer import Answer, spec_error
-from watcher.registry.auth import Authorization, RegistryAuth, Step
+from watcher.registry.auth import Authorization, RegistryAuth, Step, Verdict
 from watcher.registry.bodies import ERROR_CAP
 from watcher.registry.urls import origin_of
 from watcher.registry.wire import Ask, Wire
@@ -36,8 +36,8 @@ class Session:
             header = sent.header if sent else None
             answer = await self._wire.deliver(ask, header, self._wire.origin)
             if answer.status < 300:
-                if sent is not None and sent.credential is not None:
-                    self._auth.accepted()
+                if sent is not None:
+                    self._auth.accepted(sent, steps)
                 return answer, sent
             if origin_of(answer.url) != self._wire.origin:
                 return await self._ask_elsewhere(ask, answer), None
@@ -56,7 +56,7 @@ class Session:
     def error(self, ask: Ask, answer: Answer, sent: Authorization | None) -> RegistryError:
         """What a refusal means; parks the host when it asks for patience."""
         error = self._wire.refuse(answer, ask.what, self._auth.secrets(sent))
-        is_password = sent is not None and sent.credential is not None
+        is_password = sent is not None and sent.credential is not None and not sent.token
         if answer.status == 400 and is_password and not spec_error(answer.body).code:
             # ECR answers so to a password that has expired; it was renewed, and still refused.
             return AuthenticationFailed(error.message, host=error.host, status=400)
@@ -64,14 +64,14 @@ class Session:
 
     async def learn_login(self) -> None:
         """Ask `/v2/` for its challenge, where an answer without a login would be half the truth."""
-        if self._auth.is_unknown and await self._auth.has_credential():
+        if await self._auth.wants_challenge():
             await self._auth.learn(await self._ping(), None, set())
 
     async def _may_repeat(
         self, ask: Ask, answer: Answer, sent: Authorization | None, steps: set[Step]
     ) -> bool:
         if sent is not None:
-            return answer.status != 404 and await self._auth.refused(answer, sent, ask.scope, steps)
+            return answer.status != 404 and await self._may_repeat_login(ask, answer, sent, steps)
         if answer.status == 401 and "www-authenticate" in answer.headers:
             return await self._auth.learn(answer, ask.scope, steps)
         if answer.status == 400 or Step.CHALLENGED in steps:
@@ -85,13 +85,24 @@ class Session:
                 host=self._wire.host,
                 status=401,
             )
-        if self._auth.is_unknown and await self._auth.has_credential():
+        if await self._auth.wants_challenge():
             return await self._auth.learn(await self._ping(), ask.scope, steps)
         return False
 
-    async def _ping(self) -> Answer:
+    async def _may_repeat_login(
+        self, ask: Ask, answer: Answer, sent: Authorization, steps: set[Step]
+    ) -> bool:
+        verdict = await self._auth.refused(answer, sent, ask.scope, steps)
+        if verdict is not Verdict.PASSWORD:
+            return verdict is Verdict.AGAIN
+        # Harbor refuses what is forbidden in the words of a wrong password; its ping tells which.
+        if not sent.is_direct or (await self._ping(sent.header)).status == 401:
+            raise self._auth.password_refused(sent, answer.status)
+        return False
+
+    async def _ping(self, authorization: str | None = None) -> Answer:
         ask = Ask(url=f"{self._base_url}/v2/", what="its API", cap=ERROR_CAP)
-        return await self._wire.deliver(ask, None, self._wire.origin)
+        return await self._wire.deliver(ask, authorization, self._wire.origin)
 
     async def _ask_elsewhere(self, ask: Ask, answer: Answer) -> Answer:
         """A host to which the registry redirects may want an anonymous token of its own."""

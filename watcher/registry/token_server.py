@@ -21,9 +21,13 @@ from watcher.registry.tokens import Token, parse_token
 from watcher.registry.wire import Wire
 
 CATALOG_SCOPE = "registry:catalog:*"
+MAXIMUM_BATCH_TOKEN = 6 * 1024
+"""How long (in characters) a token for a group may be: it goes with each request as a header,
+and servers bound these (nginx: 8 KiB)."""
 CLIENT_ID = "registry-watcher"
 _IDENTITY_USER = "<token>"
 _NO_POST_HERE = frozenset({404, 405})
+_TOO_MUCH_AT_ONCE = frozenset({400, 401, 403, 413, 414, 431})
 
 
 class Realm(NamedTuple):
@@ -38,15 +42,21 @@ class Realm(NamedTuple):
 
 
 class TokenRequest(NamedTuple):
-    """What a token is asked for, with which credential."""
+    """What a token is asked for, with which credential. `alone`: of a group's scopes those that are
+    asked for without the others when the group is refused; empty for no group."""
 
     realm: Realm
     scopes: tuple[str, ...]
     credential: Credential
+    alone: tuple[str, ...] = ()
 
 
 class CredentialRefused(AuthenticationFailed):
     """The token server does not take this credential; another one may be tried."""
+
+
+class BatchRefused(AccessDenied):
+    """No token for a group of repositories; each may still have one of its own."""
 
 
 class TokenServer:
@@ -56,7 +66,8 @@ class TokenServer:
         self._wire = wire
 
     async def token(self, request: TokenRequest) -> Token:
-        """Ask for a token. Raises CredentialRefused, AccessDenied, RateLimited, RegistryError."""
+        """Ask for a token. Raises CredentialRefused, BatchRefused, AccessDenied, RateLimited,
+        RegistryError."""
         answer = await self._answer(request)
         if answer.status == 400 and request.scopes == (CATALOG_SCOPE,):
             # Quay knows no such scope, and gives a token that lists the catalog without any.
@@ -65,12 +76,16 @@ class TokenServer:
             raise self._refusal(answer, request)
         self._wire.lane.succeeded(self._wire.lane.account_key)
         try:
-            return parse_token(answer.body, self._wire.lane.now())
+            token = parse_token(answer.body, self._wire.lane.now())
         except ValueError as error:
             raise ProtocolError(
                 f"the token server {request.realm.host} gave an unusable answer: {error}",
                 host=self._wire.host,
             ) from error
+        if request.alone and len(token.value) > MAXIMUM_BATCH_TOKEN:
+            size = f"{len(token.value)} bytes for {len(request.scopes)} scopes"
+            raise BatchRefused(f"a token of {size} is too long", host=self._wire.host)
+        return token
 
     async def _answer(self, request: TokenRequest) -> Answer:
         credential = request.credential
@@ -119,6 +134,8 @@ class TokenServer:
         server = f"the token server {request.realm.host}"
         error = failure(answer, server, what, secrets_of(request.credential))
         error.host = host
+        if request.alone and answer.status in _TOO_MUCH_AT_ONCE:
+            return BatchRefused(error.message, host=host, status=answer.status)
         if answer.status in (400, 401) and not request.credential.is_anonymous:
             return CredentialRefused(error.message, host=host, status=answer.status)
         if answer.status in (401, 403):

@@ -52,6 +52,10 @@ class TokenCache:
     def __len__(self) -> int:
         return len(self._tokens)
 
+    def make_room(self, for_so_many: int) -> None:
+        """Whoever asks for all of these in turn must find each of them again."""
+        self._maximum = max(self._maximum, for_so_many)
+
     def get(self, key: TokenKey, now: float) -> Token | None:
         token = self._tokens.get(key)
         if token is None or now >= token.refresh_at:
@@ -65,9 +69,10 @@ class TokenCache:
         if len(self._tokens) > self._maximum:
             self._tokens.popitem(last=False)
 
-    def drop(self, value: str) -> None:
-        """Forget a token that was refused."""
-        for key in [key for key, token in self._tokens.items() if token.value == value]:
+    def drop(self, key: TokenKey, value: str) -> None:
+        """Forget a token that was refused, unless there is another one by now."""
+        token = self._tokens.get(key)
+        if token is not None and token.value == value:
             del self._tokens[key]
 
     def clear(self) -> None:
