@@ -43,6 +43,13 @@ class Answers:
                 return self._manifest(request, where)
             case Kind.BLOB:
                 return self._blob(where)
+        return self._no_page(request)
+
+    def _no_page(self, request: Request) -> Response:
+        # Nexus links to a path that its main port serves, and a connector port answers with 400.
+        elsewhere = self._profile.paging.link_path.partition("{")[0]
+        if elsewhere and request.path.startswith(elsewhere):
+            return Response(400, (("Content-Type", "text/html"),), b"<h1>400 Bad Request</h1>\n")
         return Response(404, (("Content-Type", "text/plain"),), b"404 page not found\n")
 
     def _catalog(self, request: Request, url: str, user: str | None) -> Response:
@@ -70,7 +77,8 @@ class Answers:
     def _listed(self, repository: str, tags: Sequence[str]) -> list[str]:
         if not self._profile.lists_digests:
             return list(tags)
-        return [*tags, *sorted(self._content.revisions(repository))]
+        digests = sorted(self._content.revisions(repository))
+        return [*tags, *digests, *(digest.replace(":", "__") for digest in digests)]
 
     def _document(self, repository: str, page: Page) -> dict[str, object]:
         tags: list[str | None] = [*page.names]

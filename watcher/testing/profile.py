@@ -32,7 +32,7 @@ class Profile:
     list_etag: so do tag lists (none of the known ones).
     tells_manifests: tag lists have Google's `manifest` and `child`.
     odd_tags: entries that stand at the end of each tag list and are no tags.
-    lists_digests: each manifest's digest stands among the tags (Artifactory).
+    lists_digests: each manifest's digest stands among the tags, in two forms (Artifactory).
     missing_head_status: the answer to HEAD of an unknown manifest (Artifactory: 403).
     native: its own API, at the same origin.
     limits: its own limits as they were seen; none is in force unless a test asks for one.
@@ -80,8 +80,10 @@ def auth_of(
     auth = profile.auth
     if isinstance(auth, BasicAuth):
         return replace(auth, users=users) if users else NoAuth()
-    if not isinstance(auth, BearerAuth) or not users:
+    if not isinstance(auth, BearerAuth):
         return auth
+    if not users:
+        return replace(auth, basic_realm=None)  # nobody could answer that challenge
     changed = replace(auth, users=users, public=frozenset(public))
     return changed if admins is None else replace(changed, admins=frozenset(admins))
 
