@@ -100,6 +100,17 @@ def test_by_hand_it_asks_for_tokens_when_it_is_given_a_user() -> None:
         assert get(address, "/_admin/revoke", "POST")[0] == 200
 
 
+def test_by_hand_it_plays_a_kind_of_registry_with_several_users() -> None:
+    users = ("--user", "acme:se:cret", "--user", "$oauthtoken:oauth")
+    with program("--profile", "quay", *users, "--public", "acme/open") as address:
+        for repository in ("acme/open", "acme/web"):
+            path = f"/_admin/push?repository={repository}&tag=1.0"
+            assert get(address, path, "POST")[0] == 200
+        assert get(address, "/api/v1/repository/acme/open/tag/")[0] == 200
+        assert get(address, "/api/v1/repository/acme/web/tag/")[0] == 401
+        assert json.loads(get(address, "/_admin/stats")[1])["requests"] == {"native": 2}
+
+
 def test_it_needs_neither_an_http_client_nor_pytest() -> None:
     code = (
         "import sys, watcher.testing.registry;"

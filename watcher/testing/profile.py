@@ -64,7 +64,7 @@ class Profile:
     def limit_like(self, limit: RateLimit) -> RateLimit:
         """A test's limit, completed by the own one that concerns the same kinds of request."""
         own = next((one for one in self.limits if _meet(one.kinds, limit.kinds)), None)
-        return limit.completed(own or next(iter(self.limits), None))
+        return limit.completed(own)
 
 
 def auth_of(
