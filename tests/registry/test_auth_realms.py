@@ -26,7 +26,11 @@ NAMES = {
 
 
 def guard(
-    registry: str, *, proxied: bool = False, names: Mapping[str, Sequence[str]] = NAMES
+    registry: str,
+    *,
+    proxied: bool = False,
+    names: Mapping[str, Sequence[str]] = NAMES,
+    pins: dict[str, Sequence[str]] | None = None,
 ) -> Guard:
     async def resolve(host: str) -> Sequence[str]:
         if host not in names:
@@ -35,7 +39,10 @@ def guard(
 
     plain = registry.startswith("http://")
     return Guard(
-        Registry.parse(registry, plain_http=plain), resolve=resolve, is_proxied=lambda _: proxied
+        Registry.parse(registry, plain_http=plain),
+        resolve=resolve,
+        pin=({} if pins is None else pins).__setitem__,
+        is_proxied=lambda _: proxied,
     )
 
 
@@ -103,6 +110,30 @@ async def test_behind_a_proxy_names_are_not_resolved_here() -> None:
     await guard("public.example", proxied=True, names={}).check(
         "https://x.example/t", "token server"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "pinned"),
+    [
+        pytest.param(
+            "https://Tokens.example/t", {"tokens.example": NAMES["tokens.example"]}, id="a name"
+        ),
+        pytest.param("https://public.example/t", {}, id="the registry itself"),
+    ],
+)
+async def test_the_addresses_that_were_checked_are_those_that_are_connected_to(
+    url: str, pinned: dict[str, Sequence[str]]
+) -> None:
+    pins: dict[str, Sequence[str]] = {}
+    await guard("public.example", pins=pins).check(url, "token server")
+    assert pins == pinned
+
+
+async def test_a_name_that_was_refused_is_not_connected_to() -> None:
+    pins: dict[str, Sequence[str]] = {}
+    with pytest.raises(ProtocolError):
+        await guard("public.example", pins=pins).check("https://half.example/t", "token server")
+    assert pins == {}
 
 
 @pytest.mark.parametrize(

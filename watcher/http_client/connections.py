@@ -1,80 +1,117 @@
-"""Connections to any number of origins under the same settings.
+"""The one door to registries: an exchange over HTTP/1.1 or HTTP/2, by proxy or directly.
 
-`Connections` keeps single connections per origin and reuses the last one put back, for one shared
-httpx pool costs more per request the more connections it has.
+Which engine sends is decided per origin; trust, proxies, time limits and the words for errors are
+the same for both. How many requests are under way at once is the caller's business
+(registry/limits.py). The engines' libraries are imported when the first request needs them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from watcher.errors import ProxyError
-from watcher.http_client.errors import is_untrusted
-from watcher.http_client.proxies import proxy_from_environment
-from watcher.http_client.settings import KEEP_ALIVE_SECONDS, USER_AGENT, HttpSettings
+from watcher.errors import ProtocolError, ProxyError
+from watcher.http_client.addresses import CheckedAddresses
+from watcher.http_client.errors import is_untrusted, translate
+from watcher.http_client.messages import Outgoing, Reply
+from watcher.http_client.proxies import Proxy, proxy_from_environment
+from watcher.http_client.settings import MAXIMUM_ORIGINS, USER_AGENT, HttpSettings
 from watcher.http_client.trust import Trust
+from watcher.http_client.urls import origin_of
 
-# httpx imports its command line with click, pygments and rich where those are installed, and
-# httpcore looks for sniffio anew on every request when it is missing. Both are optional to them,
-# and a None here is Python's way to say "not installed" without a search.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+if TYPE_CHECKING:
+    import httpx
 
-import httpx  # noqa: E402
+    from watcher.http_client.http1 import Http1
+    from watcher.http_client.http2 import Http2
 
-_ONE_CONNECTION = httpx.Limits(
-    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS
-)
-_TRANSPORT: Mapping[str, Any] = {"trust_env": False, "limits": _ONE_CONNECTION}
-MAXIMUM_ORIGINS = 8
-"""To how many origins connections stay open: a registry that redirects to ever new ones must not
-use up the open files of the process."""
-_PASSING: Mapping[str, Any] = {
-    "trust_env": False,
-    "limits": httpx.Limits(max_connections=1, max_keepalive_connections=0),
-}
+_MOST_ROUTES = 64
+
+
+class _Route(NamedTuple):
+    """How requests get to an origin."""
+
+    proxy: Proxy | None
+    stays_open: bool
+
+    def is_encrypted(self, origin: str) -> bool:
+        by_proxy = self.proxy is not None and self.proxy.scheme == "https"
+        return by_proxy or origin.startswith("https://")
 
 
 class Connections:
     """Connections to any number of origins under the same settings.
 
-    Each borrower has a connection of its own, made when none is idle; how many are borrowed at
-    once is the caller's business (registry/limits.py).
+    `http2` says whether to offer HTTP/2 where the settings leave that open; it is asked each time,
+    for what kind of registry it is may turn out late.
     """
 
     def __init__(
-        self, settings: HttpSettings, *, environment: Mapping[str, str] = os.environ
+        self,
+        settings: HttpSettings,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        http2: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._environment = environment
-        self._trust: Trust | None = None
-        self._idle: dict[str, list[httpx.AsyncHTTPTransport]] = {}
-        timeouts = settings.timeouts
-        read = timeouts.read.total_seconds()
-        self.timeout: dict[str, float] = {
-            "connect": timeouts.connect.total_seconds(),
-            "read": read,
-            "write": read,
-            "pool": read,
-        }
+        self._may_offer_http2 = http2
+        self._longest = settings.longest
+        self._checked = CheckedAddresses()
+        self._routes: dict[str, _Route] = {}
+        self._open_origins: set[str] = set()
+        self._trust: dict[str, Trust] = {}
+        self._http1: Http1 | None = None
+        self._http2: Http2 | None = None
 
-    def borrow(self, origin: str) -> httpx.AsyncHTTPTransport:
-        """The connection that was put back last, for it is the most likely to be alive."""
-        if origin not in self._idle and len(self._idle) < MAXIMUM_ORIGINS:
-            self._idle[origin] = []
-        idle = self._idle.get(origin)
-        return idle.pop() if idle else self._connection(origin)
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        cap: int,
+        host: str,
+        content: bytes = b"",
+    ) -> Reply:
+        """One request, one answer, within the time limits; redirects are answers as well.
 
-    def put_back(self, origin: str, connection: httpx.AsyncHTTPTransport) -> None:
-        """Keep it open, unless there are too many origins: then it closed with its answer."""
-        if origin in self._idle:
-            self._idle[origin].append(connection)
+        `host` names the registry in errors about what it sent, `cap` bounds the body in bytes.
+        Raises TransportError without an answer, ProtocolError for one that can't be read.
+        """
+        origin = origin_of(url)
+        route = self._routes.get(origin) or self._new_route(origin)
+        engine, trust = self._engine(origin), None
+        if route.is_encrypted(origin):
+            trust = self._trusted("http2" if engine is self._http2 else "http1")
+        ask = Outgoing(
+            method,
+            origin,
+            url,
+            headers,
+            content,
+            cap,
+            host,
+            route.proxy,
+            trust.context if trust else None,
+            route.stays_open,
+        )
+        try:
+            async with asyncio.timeout(self._longest):
+                return await _exchange(engine, ask, trust)
+        except engine.errors as error:
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                raise ProtocolError(f"{host} names an invalid URL", host=host) from error
+            raise translate(error, origin.partition("://")[2], route.proxy) from error
+
+    def pin(self, host: str, addresses: Sequence[str]) -> None:
+        """Connect to these addresses of `host` and to no others, for only they were checked."""
+        self._checked.pin(host, addresses)
 
     def proxy_for(self, origin: str) -> str | None:
         """The proxy's URL for an origin (`https://host:port`), or None to go there directly."""
@@ -83,74 +120,85 @@ class Connections:
         return proxy_from_environment(origin, self._environment)
 
     async def aclose(self) -> None:
-        idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                await connection.aclose()
+        """Close all connections; a later exchange makes new ones."""
+        engines = [engine for engine in (self._http1, self._http2) if engine is not None]
+        self._http1 = self._http2 = None
+        for engine in engines:
+            await engine.aclose()
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
         """A client with httpx's own interface, for a stage that calls one URL."""
+        # httpx imports its command line with click, pygments and rich where those are installed,
+        # and httpcore looks for sniffio on every request. Both are optional to them, and a None
+        # here is Python's way to say "not installed" without a search.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+        sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+        import httpx
+
+        timeouts = self._settings.timeouts
         async with httpx.AsyncClient(
-            verify=self._trusted().widened(),
+            verify=self._trusted("client").widened(),
             proxy=self._settings.proxy,
             trust_env=self._settings.proxy is None,
-            timeout=httpx.Timeout(self.timeout["read"], connect=self.timeout["connect"]),
+            timeout=httpx.Timeout(
+                timeouts.read.total_seconds(), connect=timeouts.connect.total_seconds()
+            ),
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             headers={"User-Agent": USER_AGENT},
         ) as client:
             yield client
 
-    def _trusted(self) -> Trust:
-        """The one TLS context of these settings: each costs as much as importing httpx."""
-        if self._trust is None:
-            self._trust = Trust(self._settings.tls, self._environment)
-        return self._trust
-
-    def _connection(self, origin: str) -> httpx.AsyncHTTPTransport:
+    def _new_route(self, origin: str) -> _Route:
+        if len(self._open_origins) < MAXIMUM_ORIGINS:
+            self._open_origins.add(origin)
+        text = self.proxy_for(origin)
         try:
-            return self._new_connection(origin, self.proxy_for(origin))
-        except (ImportError, ValueError, httpx.InvalidURL):
+            proxy = Proxy.parse(text) if text is not None else None
+        except ValueError:
             # The cause is left out, for it repeats parts of a URL that may hold a password.
             raise ProxyError(
                 f"the proxy for {origin} can't be used: its URL is wrong, or of an unknown kind",
                 temporary=False,
             ) from None
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        route = self._routes[origin] = _Route(proxy, origin in self._open_origins)
+        return route
 
-    def _new_connection(self, origin: str, proxy: str | None) -> httpx.AsyncHTTPTransport:
-        settings = _TRANSPORT if origin in self._idle else _PASSING
-        if origin.startswith("http://") and not (proxy or "").startswith("https://"):
-            return httpx.AsyncHTTPTransport(verify=_no_tls(), proxy=proxy, **settings)
-        trust = self._trusted()
-        over = (
-            httpx.Proxy(proxy, ssl_context=_tls_to_proxy(proxy, trust.context)) if proxy else None
-        )
-        return _TlsTransport(trust, proxy=over, **settings)
+    def _engine(self, origin: str) -> Http1 | Http2:
+        wanted = self._settings.http2
+        if origin.startswith("https://") and (
+            wanted or (wanted is None and self._may_offer_http2())
+        ):
+            if self._http2 is None:
+                from watcher.http_client.http2 import Http2
 
+                self._http2 = Http2(self._settings.timeouts, self._checked)
+            if self._http2.is_offered_by(origin):
+                return self._http2
+        if self._http1 is None:
+            from watcher.http_client.http1 import Http1
 
-class _TlsTransport(httpx.AsyncHTTPTransport):
-    """Connects once more, with the system's roots, where `ca_file` does not vouch for a server."""
+            self._http1 = Http1(self._settings.timeouts, self._checked)
+        return self._http1
 
-    def __init__(self, trust: Trust, **settings: Any) -> None:
-        super().__init__(verify=trust.context, **settings)
-        self._trust = trust
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        was_wide = self._trust.is_wide
-        try:
-            return await super().handle_async_request(request)
-        except httpx.TransportError as error:
-            if was_wide or not is_untrusted(error):
-                raise
-        self._trust.widened()
-        return await super().handle_async_request(request)
-
-
-def _no_tls() -> ssl.SSLContext:
-    """What httpx wants for plain http, where nothing will be verified with it."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def _trusted(self, purpose: str) -> Trust:
+        """One TLS context per engine, for each tells servers its own protocols (ALPN) in it."""
+        trust = self._trust.get(purpose)
+        if trust is None:
+            trust = self._trust[purpose] = Trust(self._settings.tls, self._environment)
+        return trust
 
 
-def _tls_to_proxy(proxy: str, context: ssl.SSLContext) -> ssl.SSLContext | None:
-    return context if proxy.startswith("https://") else None
+async def _exchange(engine: Http1 | Http2, ask: Outgoing, trust: Trust | None) -> Reply:
+    """Once more with the system's roots, where `ca_file` does not vouch for a server."""
+    was_wide = trust is None or trust.is_wide
+    try:
+        return await engine.exchange(ask)
+    except engine.errors as error:
+        if was_wide or trust is None or not is_untrusted(error):
+            raise
+    trust.widened()
+    return await engine.exchange(ask)

@@ -1,54 +1,164 @@
 """Errors of HTTP libraries in our words: what failed, of which host, and whether it may pass.
 
-Messages never hold a URL, for that may hold a password.
+They are told apart by the names of their classes, for no library is to be imported only to find
+that another one failed. Messages never hold a URL, for that may hold a password.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator
-
-import httpx
+from typing import TYPE_CHECKING
 
 from watcher.errors import ProxyError, TlsError, TransportError
 
+if TYPE_CHECKING:
+    from watcher.http_client.proxies import Proxy
+
+_CONNECTING = frozenset({"ConnectTimeout", "ConnectionTimeoutError"})
+_READING = frozenset({"TimeoutException", "ServerTimeoutError"})
+_REFUSED_BY_PROXY = frozenset({"ProxyError", "ClientHttpProxyError"})
+_NOT_REACHED = frozenset({"ConnectError", "ClientConnectorError"})
+_NO_HTTP = frozenset({"HttpProcessingError"})
+_LARGE_HEAD = ("LineTooLong", "Too many headers")
+_UNREACHABLE = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+)
+
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_PLAIN = ("WRONG_VERSION", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+_OTHER_VERSION = ("ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION")
+_WANTS_CERTIFICATE = "ALERT_CERTIFICATE_REQUIRED"
+_REFUSES_CERTIFICATE = (
+    "ALERT_UNKNOWN_CA",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_",
+    "ALERT_ACCESS_DENIED",
+)
 
 
-def translate(error: Exception, host: str) -> TransportError:
-    """What an error of httpx means, in a sentence; `host` is the one that was asked."""
-    causes = tuple(causes_of(error))
-    if isinstance(error, httpx.ProxyError):
-        return ProxyError(f"the proxy for {host} refused: {error}", host=host)
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
-        step = "connecting to" if isinstance(error, httpx.ConnectTimeout) else "an answer of"
-        return TransportError(f"{step} {host} took too long", host=host)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            return _tls_error(cause, host)
-        if isinstance(cause, socket.gaierror):
-            return TransportError(f"the name {host} could not be resolved", host=host)
-        if isinstance(cause, ConnectionRefusedError):
-            return TransportError(f"{host} refused the connection", host=host)
-    if isinstance(error, httpx.ConnectError):
-        return TransportError(f"{host} can't be reached: {error}", host=host)
-    return TransportError(f"{host} broke the connection: {words(error)}", host=host)
+class BrokenConnection(Exception):
+    """A connection that had stood broke before the whole answer was there; its cause says how."""
+
+
+def translate(error: BaseException, host: str, proxy: Proxy | None = None) -> TransportError:
+    """What an error of an HTTP library means, in a sentence; `host` is the one that was asked."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & _REFUSED_BY_PROXY:
+        return _refusal_of_proxy(error, host)
+    if kinds & (_CONNECTING | _READING) or isinstance(error, TimeoutError):
+        return TransportError(_too_slow(kinds, host), host=host)
+    tls = _failure_of_tls(error)
+    if tls is not None:
+        return _tls_error(tls, _end_of_tls(error, host, proxy))
+    if proxy is not None and kinds & _NOT_REACHED:
+        message = _not_reached(error, f"the proxy for {host}", f"of the proxy for {host}")
+        if message is not None:
+            return ProxyError(message, host=host)
+    direct = _not_reached(error, host, host)
+    return TransportError(direct or _broken(error, kinds, host), host=host)
 
 
 def is_broken_connection(error: BaseException | None) -> bool:
     """Whether a request died on a connection that had stood, so that one more try is sensible."""
-    return isinstance(
-        error, httpx.ReadError | httpx.WriteError | httpx.CloseError | httpx.RemoteProtocolError
-    )
+    return isinstance(error, BrokenConnection) and _failure_of_tls(error) is None
+
+
+def is_untrusted(error: BaseException) -> bool:
+    """Whether the certificate of the other side was not believed."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes_of(error))
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that led to it; of several at once the first."""
+    while error is not None:
+        yield error
+        first = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
+        error = first or error.__cause__ or error.__context__
+
+
+def words(error: BaseException) -> str:
+    """What an error says of itself."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _too_slow(kinds: set[str], host: str) -> str:
+    if kinds & _CONNECTING:
+        return f"connecting to {host} took too long"
+    if kinds & _READING:
+        return f"an answer of {host} took too long"
+    return f"the whole exchange with {host} took too long"
+
+
+def _refusal_of_proxy(error: BaseException, host: str) -> ProxyError:
+    """aiohttp keeps the status; of the others' messages it is the beginning."""
+    status = str(getattr(error, "status", None) or str(error)[:3])
+    if status == "407":
+        return ProxyError(f"the proxy for {host} wants a login (407)", host=host, status=407)
+    said = f" ({status})" if status.isdigit() else ""
+    return ProxyError(f"the proxy for {host} refused to connect to it{said}", host=host)
+
+
+def _not_reached(error: BaseException, what: str, whose_name: str) -> str | None:
+    for cause in causes_of(error):
+        if isinstance(cause, socket.gaierror):
+            return f"the name {whose_name} could not be resolved"
+        if isinstance(cause, ConnectionRefusedError):
+            return f"{what} refused the connection"
+        if isinstance(cause, OSError) and cause.errno in _UNREACHABLE:
+            return f"{what} can't be reached: {words(cause)}"
+    return None
+
+
+def _broken(error: BaseException, kinds: set[str], host: str) -> str:
+    if kinds & _NOT_REACHED:
+        return f"{host} can't be reached: {words(error)}"
+    for cause in causes_of(error):
+        said = f"{type(cause).__name__}: {cause}"
+        if any(large in said for large in _LARGE_HEAD):
+            return f"{host} sent headers that are too large"
+        if kinds & _NO_HTTP or type(cause).__name__ in _NO_HTTP:
+            return f"{host} did not answer in HTTP"
+    if isinstance(error, BrokenConnection) and not error.args:
+        error = error.__cause__ or error
+    return f"{host} broke the connection: {words(error)}"
+
+
+def _failure_of_tls(error: BaseException) -> ssl.SSLError | None:
+    """What TLS said at first: aiohttp's own errors are of these classes too, but know nothing."""
+    said = [cause for cause in causes_of(error) if isinstance(cause, ssl.SSLError)]
+    return said[-1] if said and not isinstance(said[-1], _ENDS) else None
+
+
+def _end_of_tls(error: BaseException, host: str, proxy: Proxy | None) -> str:
+    """Whose certificate it is about, where TLS leads to the proxy and through it."""
+    end = f"{getattr(error, 'host', None)}:{getattr(error, 'port', None)}"
+    return f"the proxy {end}" if proxy is not None and proxy.authority == end else host
 
 
 def _tls_error(error: ssl.SSLError, host: str) -> TlsError:
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        reason = error.reason or str(error)
-        hint = "is it a plain http registry? (`plain_http: true`)" if "WRONG_V" in reason else None
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _certificate_error(error, host)
+    reason = error.reason or str(error)
+    if _WANTS_CERTIFICATE in reason:
+        hint = "name one with `tls: {client_cert: PATH, client_key: PATH}`"
+        return TlsError(f"{host} wants a client certificate", host=host, hint=hint)
+    if any(part in reason for part in _REFUSES_CERTIFICATE):
+        return TlsError(f"{host} refused the client certificate: {reason}", host=host)
+    if any(part in reason for part in _OTHER_VERSION):
+        return TlsError(f"{host} speaks no common version of TLS: {reason}", host=host)
+    if any(part in reason for part in _PLAIN):
+        hint = "is it a plain http registry? (`plain_http: true`)"
         return TlsError(f"no TLS connection to {host}: {reason}", host=host, hint=hint)
+    return TlsError(f"no TLS connection to {host}: {reason}", host=host)
+
+
+def _certificate_error(error: ssl.SSLCertVerificationError, host: str) -> TlsError:
     if error.verify_code == _EXPIRED:
         return TlsError(f"the certificate of {host} has expired", host=host)
     if error.verify_code in _WRONG_NAME:
@@ -58,17 +168,3 @@ def _tls_error(error: ssl.SSLError, host: str) -> TlsError:
         host=host,
         hint="name the issuer's certificate with `tls: {ca_file: PATH}`",
     )
-
-
-def is_untrusted(error: Exception) -> bool:
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes_of(error))
-
-
-def causes_of(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def words(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 import ipaddress
+from base64 import b64encode
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Proxy(NamedTuple):
+    """A proxy without its password in the URL, and the header that holds that."""
+
+    scheme: str
+    authority: str
+    authorization: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+    @staticmethod
+    def parse(text: str) -> Proxy:
+        """Of `http(s)://[user:password@]host[:port]`; raises ValueError for anything else."""
+        url = urlsplit(text)
+        host, port = url.hostname, url.port or _PORTS.get(url.scheme)
+        if url.scheme not in _PORTS or not host or "@" in url.path + url.query:
+            raise ValueError("that is no URL of an http or https proxy")
+        name = f"[{host}]" if ":" in host else host
+        if url.username is None and url.password is None:
+            return Proxy(url.scheme, f"{name}:{port}")
+        pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
+        login = b64encode(pair.encode()).decode("ascii")
+        return Proxy(url.scheme, f"{name}:{port}", f"Basic {login}")
 
 
 def proxy_from_environment(origin: str, environment: Mapping[str, str]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,7 @@ def _load_roots(context: ssl.SSLContext, environment: Mapping[str, str]) -> None
         return
     paths = ssl.get_default_verify_paths()
     # A hashed directory is read certificate by certificate, on demand; loading the whole bundle
-    # costs as much as importing httpx.
+    # costs as much as ten listings.
     if paths.capath and any(map(_HASHED.fullmatch, os.listdir(paths.capath))):
         context.load_verify_locations(capath=paths.capath)
     elif paths.cafile:
@@ -82,3 +83,21 @@ def _readable(key: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise TlsError(f"`{key}` can't be used: {path}: {words(error)}") from error
+
+
+@contextmanager
+def sparing_the_roots() -> Iterator[None]:
+    """Where a library makes TLS contexts of its own when it is imported, for nobody's use: they
+    get no roots, which would take longer to read than the import. Other threads get theirs."""
+    thread = threading.get_ident()
+    load = ssl.SSLContext.set_default_verify_paths
+
+    def load_for_others(context: ssl.SSLContext) -> None:
+        if threading.get_ident() != thread:
+            load(context)
+
+    ssl.SSLContext.set_default_verify_paths = load_for_others  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        del ssl.SSLContext.set_default_verify_paths

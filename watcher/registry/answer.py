@@ -14,7 +14,7 @@ from watcher.errors import AccessDenied, NotFound, ProtocolError, ProxyError, Re
 from watcher.registry.bodies import parse_json
 
 if TYPE_CHECKING:
-    import httpx
+    from watcher.http_client import Headers
 
 MAXIMUM_MESSAGE = 300
 _TEMPORARY = frozenset({408, 499})
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
     """One answer, read to its end. `url` is where it came from, after redirects."""
 
     status: int
-    headers: httpx.Headers
+    headers: Headers
     body: bytes
     url: str
 
@@ -84,7 +84,7 @@ def _error(answer: Answer, host: str, message: str) -> RegistryError:
 
 
 def is_html(answer: Answer) -> bool:
-    return str(answer.headers.get("content-type", "")).lower().startswith("text/html")
+    return answer.headers.get("content-type", "").lower().startswith("text/html")
 
 
 def _blot(text: str, secrets: Sequence[str]) -> str:

@@ -65,12 +65,17 @@ class RegistryClient:
         self._registry = registry
         self._host = registry.name
         self._base = f"{registry.base_url}/v2/"
-        self._connections = Connections(HttpSettings.of(account), environment=environment)
         lane = self._lane = hosts.lane(account)
+        self._connections = Connections(
+            HttpSettings.of(account),
+            environment=environment,
+            http2=lambda: lane.dialect.http2,
+        )
         self._facts = lane.facts
         guard = Guard(
             registry,
             resolve=resolve,
+            pin=self._connections.pin,
             is_proxied=lambda origin: self._connections.proxy_for(origin) is not None,
         )
         wire = Wire(account, self._connections, lane, guard, sleep)

@@ -3,7 +3,8 @@
 A registry names the token server itself, so a hostile one could name any host: never plain http
 for an https registry, never a link-local or metadata address, a private one only for a registry
 that is private too (server-side request forgery). Literal and resolved addresses are looked at,
-except behind a proxy, which resolves by itself.
+except behind a proxy, which resolves by itself; a connection then goes to the addresses that were
+looked at.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from watcher.errors import ProtocolError, TransportError
 from watcher.registry.quirks import by_host
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
+Pin = Callable[[str, Sequence[str]], None]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _METADATA = frozenset(
@@ -42,13 +44,20 @@ def expected_token_host(registry: Registry) -> str | None:
 
 
 class Guard:
-    """Checks the URLs that a registry names, on behalf of one registry."""
+    """Checks the URLs that a registry names, on behalf of one registry. `pin` is told the
+    addresses of a name that passed."""
 
     def __init__(
-        self, registry: Registry, *, resolve: Resolve, is_proxied: Callable[[str], bool]
+        self,
+        registry: Registry,
+        *,
+        resolve: Resolve,
+        pin: Pin,
+        is_proxied: Callable[[str], bool],
     ) -> None:
         self._registry = registry
         self._resolve = resolve
+        self._pin = pin
         self._is_proxied = is_proxied
         self._home = urlsplit(registry.base_url)
 
@@ -60,8 +69,10 @@ class Guard:
             raise self._refusal(purpose, f"{host} by plain http, while the registry is https")
         if host == self._home.hostname or self._is_proxied(f"{target.scheme}://{target.netloc}"):
             return
-        for address in await self._addresses(host):
+        addresses = await self._addresses(host)
+        for address in addresses:
             await self._check_address(address, host, purpose)
+        self._pin(host, [str(address) for address in addresses])
 
     def _parts(self, url: str, purpose: str) -> SplitResult:
         try:

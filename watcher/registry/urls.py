@@ -1,4 +1,4 @@
-"""URLs as text: httpx and urllib would normalise what must go back byte by byte.
+"""URLs as text: urllib and others would normalise what must go back byte by byte.
 
 Every URL that a registry names passes `absolute` first, so that only printable ASCII gets on.
 """
@@ -6,6 +6,10 @@ Every URL that a registry names passes `absolute` first, so that only printable 
 from __future__ import annotations
 
 from urllib.parse import urljoin
+
+from watcher.http_client import origin_of
+
+__all__ = ["absolute", "origin_of"]
 
 
 def absolute(base: str, reference: str) -> str | None:
@@ -16,17 +20,3 @@ def absolute(base: str, reference: str) -> str | None:
         return urljoin(base, reference).partition("#")[0]
     except ValueError:
         return None
-
-
-def origin_of(url: str) -> str:
-    """`scheme://host[:port]` of an absolute URL, in lower case, without a default port."""
-    scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0].partition("?")[0].lower()
-    default = ":443" if scheme == "https" else ":80"
-    return f"{scheme}://{authority.removesuffix(default)}"
-
-
-def target_of(url: str) -> bytes:
-    """Path and query of an absolute URL, as they are."""
-    _, slash, path = url.partition("://")[2].partition("/")
-    return (slash + path or "/").encode("ascii")

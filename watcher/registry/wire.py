@@ -6,21 +6,17 @@ origin only. Every failure to get an answer leaves as a TransportError or a Prot
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import NamedTuple
 
-import httpx
-
 from watcher.core.account import Account
 from watcher.errors import ProtocolError, RateLimited, RegistryError
-from watcher.http_client import USER_AGENT, Connections, translate
+from watcher.http_client import USER_AGENT, Connections
 from watcher.registry.answer import Answer, failure, spec_error
-from watcher.registry.bodies import read_body
 from watcher.registry.limits import Lane, Priority, Sleep, with_one_retry
 from watcher.registry.realms import Guard
 from watcher.registry.retry_after import retry_after
-from watcher.registry.urls import absolute, origin_of, target_of
+from watcher.registry.urls import absolute, origin_of
 
 MAXIMUM_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -54,9 +50,6 @@ class Wire:
         self._connections = connections
         self._guard = guard
         self.sleep = sleep
-        timeouts = account.timeouts
-        longest = min(timeouts.total, timeouts.connect + 2 * timeouts.read)
-        self._longest = longest.total_seconds()
 
     async def deliver(self, ask: Ask, authorization: str | None, home: str) -> Answer:
         """Send, follow redirects, and try once more after a failure of a moment.
@@ -76,25 +69,11 @@ class Wire:
         priority: Priority = Priority.SCHEDULED,
     ) -> Answer:
         """One request, one answer, in its turn and within the time limits."""
-        origin = origin_of(url)
         async with self.lane.turn(priority):
-            connection = self._connections.borrow(origin)
-            try:
-                async with asyncio.timeout(self._longest):
-                    response = await connection.handle_async_request(
-                        self._request(method, url, headers, content)
-                    )
-                    try:
-                        body = await read_body(response, cap, self.host)
-                    finally:
-                        await response.aclose()
-            except (httpx.HTTPError, TimeoutError) as error:
-                raise translate(error, origin.partition("://")[2]) from error
-            except httpx.InvalidURL as error:
-                raise ProtocolError(f"{self.host} names an invalid URL", host=self.host) from error
-            finally:
-                self._connections.put_back(origin, connection)
-        return Answer(response.status_code, response.headers, body, url)
+            reply = await self._connections.exchange(
+                method, url, headers, cap=cap, host=self.host, content=content
+            )
+        return Answer(reply.status, reply.headers, reply.body, url)
 
     def refuse(self, answer: Answer, what: str, secrets: tuple[str, ...] = ()) -> RegistryError:
         """The error of an answer; a host that asks for patience (429, 503) gets it."""
@@ -115,22 +94,6 @@ class Wire:
             status=answer.status,
             retry_after=timedelta(seconds=seconds),
         )
-
-    def _request(
-        self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes
-    ) -> httpx.Request:
-        request = httpx.Request(
-            method,
-            url,
-            headers=headers,
-            content=content or None,
-            extensions={"timeout": self._connections.timeout},
-        )
-        target = target_of(url)
-        if request.url.raw_path != target:
-            # httpx would escape a cursor anew; the registry gets it back byte by byte.
-            request.extensions["target"] = target
-        return request
 
     async def _follow(self, ask: Ask, authorization: str | None, home: str) -> Answer:
         url = ask.url
