@@ -31,6 +31,10 @@ class Passwords:
             self._credentials.pop(0)
         return self._credentials[0]
 
+    def queue(self, credential: Credential) -> None:
+        """What a renewal will give: `get` does not know of it."""
+        self._credentials.append(credential)
+
     def rotate(self, credential: Credential) -> None:
         """What a person does who writes a new password into the file."""
         self._credentials = [credential]

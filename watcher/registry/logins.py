@@ -176,10 +176,8 @@ class Logins:
         except BatchRefused as error:
             credential = await self._another_for(request, error)
             token = await self._server.token(request._replace(credential=credential))
-        except CredentialRefused as error:
-            if not await self.renewed(credential):
-                raise self.refuse(credential, error) from error
-            credential = self._credential
+        except (CredentialRefused, AccessDenied) as error:
+            credential = await self._renewed_for(request, error)
             try:
                 token = await self._server.token(request._replace(credential=credential))
             except CredentialRefused as again:
@@ -187,6 +185,16 @@ class Logins:
         self.accepted(credential)
         self._tokens.put(self._key(request.realm, request.scopes), token)
         return token
+
+    async def _renewed_for(
+        self, request: TokenRequest, error: CredentialRefused | AccessDenied
+    ) -> Credential:
+        """Another credential after a refusal, which is raised when there is none. GHCR answers
+        403 to a token that has expired as to a repository that is not to be read."""
+        credential = request.credential
+        if not credential.is_anonymous and await self.renewed(credential):
+            return self._credential
+        raise self.refuse(credential, error) if isinstance(error, CredentialRefused) else error
 
     async def _another_for(self, request: TokenRequest, error: BatchRefused) -> Credential:
         """What a group may be asked for with after a refusal: a part of it tells whether the

@@ -13,6 +13,7 @@ from watcher.registry.urls import origin_of
 from watcher.registry.wire import Ask, Wire
 
 _ABOUT_LOGIN = frozenset({400, 401, 403, 404})
+_ABOUT_PASSWORD = frozenset({"", "DENIED", "UNAUTHORIZED"})
 
 
 class Session:
@@ -57,7 +58,7 @@ class Session:
         """What a refusal means; parks the host when it asks for patience."""
         error = self._wire.refuse(answer, ask.what, self._auth.secrets(sent))
         is_password = sent is not None and sent.credential is not None and not sent.token
-        if answer.status == 400 and is_password and not spec_error(answer.body).code:
+        if answer.status == 400 and is_password and spec_error(answer.body).code in _ABOUT_PASSWORD:
             # ECR answers so to a password that has expired; it was renewed, and still refused.
             return AuthenticationFailed(error.message, host=error.host, status=400)
         return error
