@@ -19,6 +19,7 @@ from tests.registry.certificates import Authority
 from tests.servers import need
 from watcher.testing.access import BearerAuth
 from watcher.testing.images import sha256
+from watcher.testing.profiles import PROFILES
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
@@ -137,6 +138,20 @@ def test_skopeo_takes_it_for_a_registry(tmp_path: Path, platforms: tuple[str, ..
         skopeo("copy", *copying, f"{source}@{digest}", f"dir:{tmp_path}")
         copied = (tmp_path / "manifest.json").read_bytes()
         assert sha256(copied) == digest
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_skopeo_takes_each_kind_of_registry_for_what_it_plays(name: str) -> None:
+    need("skopeo")
+    with FakeRegistry.in_thread(profile=PROFILES[name], users={"acme": "secret"}) as registry:
+        tags = {f"1.{number}" for number in range(120)}
+        for tag in tags:
+            digest = registry.push("acme/web", tag)
+        source = f"docker://{registry.address}/acme/web"
+        options = ["--creds", "acme:secret", "--tls-verify=false"]
+        assert tags <= set(json.loads(skopeo("list-tags", *options, source))["Tags"])
+        seen = json.loads(skopeo("inspect", "--no-tags", *options, f"{source}:{tag}"))
+        assert seen["Digest"] == digest
 
 
 def skopeo(*arguments: str) -> str:

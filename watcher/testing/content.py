@@ -168,6 +168,15 @@ class Content:
             found.own_tags()[reference] = digest
         return None if digest is None else self._manifests[digest]
 
+    def digest(self, repository: str, reference: str) -> str:
+        """The digest of a manifest by tag or digest; empty where there is none."""
+        found = self._repositories.get(repository)
+        known = "" if found is None else found.tags.get(reference, "")
+        if known:
+            return known
+        manifest = self.manifest(repository, reference)
+        return "" if manifest is None else manifest.digest
+
     def blob(self, repository: str, digest: str) -> bytes | None:
         """A blob by digest (blobs are shared by all repositories)."""
         return self._blobs.get(digest) if repository in self._repositories else None

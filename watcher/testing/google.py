@@ -20,20 +20,15 @@ def google_document(
     """
     named: dict[str, list[str]] = {}
     for tag in tags:
-        named.setdefault(_digest(content, repository, tag), []).append(tag)
+        named.setdefault(content.digest(repository, tag), []).append(tag)
     if is_last:
-        tagged = {_digest(content, repository, tag) for tag in content.tags(repository) or ()}
+        tagged = {content.digest(repository, tag) for tag in content.tags(repository) or ()}
         for digest in sorted(content.revisions(repository) - tagged):
             named[digest] = []
     described = {
         digest: _manifest(content, repository, digest, names) for digest, names in named.items()
     }
     return {"child": _children(content, repository), "manifest": described}
-
-
-def _digest(content: Content, repository: str, tag: str) -> str:
-    manifest = content.manifest(repository, tag)
-    return "" if manifest is None else manifest.digest
 
 
 def _manifest(content: Content, repository: str, digest: str, tags: list[str]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from watcher.testing.profile import Profile
 from watcher.testing.records import Kind
 
 ACR_TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a user's name
-_HOUR = 3600.0
+_HOUR = 3600
 _READS = frozenset({Kind.TAGS, Kind.MANIFEST, Kind.BLOB, Kind.CATALOG})
 _API = frozenset({Kind.NATIVE, Kind.LOGIN})
 _BOTH_KEYS = ("token", "access_token")
@@ -222,7 +222,7 @@ HARBOR = Profile(
         names_error=False,
         basic_realm="harbor",
         jwt=True,
-        ttl=_HOUR / 2,
+        ttl=30 * 60,
         post_status=405,
         accepts_basic=True,
     ),

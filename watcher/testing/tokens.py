@@ -158,7 +158,9 @@ class TokenServer:
         token = self.mint(user, frozenset(one for one in readings if self._may(user, one)))
         document: dict[str, object] = dict.fromkeys(auth.token_keys, token)
         if auth.tells_expiry:
-            document["expires_in"] = auth.ttl if auth.expires_in is None else auth.expires_in
+            # Go clients want a whole number.
+            life = int(auth.ttl) if auth.ttl == int(auth.ttl) else auth.ttl
+            document["expires_in"] = life if auth.expires_in is None else auth.expires_in
             moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             document["issued_at"] = auth.issued_at or moment
         return json_response(document)

@@ -5,12 +5,12 @@ Imported by the modules beside it and by profiles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from watcher.testing.content import Content, TagTimes
+from watcher.testing.content import Content
 from watcher.testing.doorkeeper import Doorkeeper
 from watcher.testing.records import Route
 from watcher.testing.wire import Request, Response, error_response
@@ -46,8 +46,7 @@ class Call:
 
     def digest(self, tag: str) -> str:
         """The digest of a tag of the repository."""
-        manifest = self.content.manifest(self.where.repository, tag)
-        return "" if manifest is None else manifest.digest
+        return self.content.digest(self.where.repository, tag)
 
 
 class NativeApi(NamedTuple):
@@ -55,9 +54,6 @@ class NativeApi(NamedTuple):
 
     route: Callable[[str], Route | None]
     answer: Callable[[Call], Response]
-
-
-Times = Sequence[tuple[str, TagTimes]]
 
 
 def not_found(message: str) -> Response:
