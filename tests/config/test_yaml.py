@@ -145,3 +145,26 @@ def test_a_file_that_is_no_config_is_said(tmp_path: Path, content: bytes, messag
 
 def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
     assert load_text(tmp_path, "\ufeff" + ACCOUNT.lstrip()).accounts[0].name == "hub"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param(
+            '"a\\u001b[31mcounts": []\n',
+            "1: a\\x1b[31mcounts: unknown key 'a\\x1b[31mcounts' (did you mean 'accounts'?)",
+            id="in a key",
+        ),
+        pytest.param(
+            f'{ACCOUNT}  - {{name: "\\u001b", address: a.example}}\n'
+            "triggers: [{name: t, account: gcr, repository: a/b, pipeline: p}]\n"
+            "pipelines: [{name: p, stages: [{command: echo}]}]\n",
+            "6: triggers[0].account: no account is named 'gcr' (there are: hub, \\x1b)",
+            id="in a name that others are compared with",
+        ),
+    ],
+)
+def test_no_control_character_of_a_file_gets_into_a_problem(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    assert problem in problems(tmp_path, text)

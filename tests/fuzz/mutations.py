@@ -66,14 +66,17 @@ def long_texts(words: Sequence[str]) -> SearchStrategy[str]:
     return st.builds(_repeated, some, some.filter(bool), some)
 
 
-def json_bodies(seeds: Sequence[Any], most: int = 4) -> SearchStrategy[bytes]:
-    """A document as JSON, with values and keys in it replaced, then perhaps broken as text."""
-    values = st.one_of(
-        st.sampled_from(_ODD_VALUES), st.text(max_size=8), st.integers(), st.floats()
-    )
+def changed_documents(seeds: Sequence[Any], most: int = 4) -> SearchStrategy[Any]:
+    """A document of lists and mappings in which some values are others."""
+    simple = st.one_of(st.text(max_size=8), st.integers(), st.floats())
+    values = st.one_of(st.sampled_from(_ODD_VALUES), simple)
     changes = st.lists(st.tuples(st.integers(0, _PLACES), values), max_size=most)
-    documents = st.builds(_changed, st.sampled_from(list(seeds)), changes)
-    whole = documents.map(json.dumps)
+    return st.builds(_changed, st.sampled_from(list(seeds)), changes)
+
+
+def json_bodies(seeds: Sequence[Any], most: int = 4) -> SearchStrategy[bytes]:
+    """A document as JSON, with values in it replaced, then perhaps broken as text."""
+    whole = changed_documents(seeds, most).map(json.dumps)
     broken = whole.flatmap(lambda text: texts([text], _JSON_WORDS, most=2))
     return st.one_of(whole.map(_encoded), broken.map(_encoded), broken.flatmap(_bytes_of))
 

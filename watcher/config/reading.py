@@ -38,13 +38,22 @@ class Reading:
         return self.refuse_at(node.line, path, message, hint)
 
     def refuse_at(self, line: int, path: str, message: str, hint: str | None = None) -> Invalid:
-        """Report a problem of a line."""
-        self.problems.append(Problem(self.file, line, path, message, hint))
+        """Report a problem of a line. What the file holds may be repeated, but drives no
+        terminal and forges no line of a log."""
+        told = None if hint is None else _shown(hint)
+        self.problems.append(Problem(self.file, line, _shown(path), _shown(message), told))
         return INVALID
 
     def trial(self) -> Reading:
         """A reading of the same file whose problems are its own, to try a kind with."""
         return Reading(file=self.file, directory=self.directory, environment=self.environment)
+
+
+def _shown(text: str) -> str:
+    """The text, with what can't be printed as Python writes it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
