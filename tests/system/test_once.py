@@ -294,3 +294,14 @@ def test_a_pass_asks_for_one_token_per_scope_at_most(
     watcher = Watcher(tmp_path, document)
     assert watcher.run("run", "--once").returncode == 0
     assert registry.counters.tokens == 1
+
+
+def test_repositories_share_tokens_where_the_account_says_so(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    registry.auth = BearerAuth(users={"acme": "secret"})
+    registry.seed(REPOSITORIES, ["1.0"])
+    shared = {"username": "acme", "password": "secret", "limits": {"scopes_per_token": 5}}
+    watcher = Watcher(tmp_path, config(registry, *REPOSITORIES, **shared))
+    assert watcher.run("run", "--once").returncode == 0
+    assert registry.counters.tokens == 2

@@ -130,6 +130,8 @@ async def _pass(
     report = PassReport()
     chosen = [member for member in app.members.values() if selection.takes(member)]
     await asyncio.gather(*(_read_catalog(app, member, report) for member in chosen))
+    for member in chosen:
+        member.client.expect(member.repositories.names)
     work = {member.account.name: iter(selection.names(member)) for member in chosen}
     total = sum(len(selection.names(member)) for member in chosen)
 

@@ -145,6 +145,7 @@ class AccountWatch:
         self._plan(CATALOG, self._clock() + delay.total_seconds())
 
     def _plan_new(self, names: Iterable[str]) -> None:
+        self._client.expect(self.repositories.names)
         now = self._clock()
         for name in names:
             if name in self._due_at:
