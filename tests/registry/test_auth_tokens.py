@@ -103,8 +103,8 @@ def test_issued_at_is_believed_within_five_minutes(issued_at: object, expected: 
 
 
 def test_access_token_goes_before_token() -> None:
-    assert parse_token(answer(token="a", access_token="b"), NOW).value == "b"
-    assert parse_token(answer(token="a", access_token=""), NOW).value == "a"
+    assert parse_token(answer(token="a", access_token="b"), NOW).header == "Bearer b"
+    assert parse_token(answer(token="a", access_token=""), NOW).header == "Bearer a"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,27 @@ def test_the_least_recently_used_token_goes_first() -> None:
     cache.put(keys[2], Token("third", NOW + 60))
     assert [cache.get(key, NOW) is not None for key in keys] == [True, False, True]
     assert len(cache) == 2
+
+
+def test_a_cache_has_room_for_all_that_are_asked_for_in_turn() -> None:
+    cache = TokenCache(maximum=2)
+    cache.make_room(5)
+    cache.make_room(3)
+    keys = [TokenKey("realm", None, (f"scope-{number}",), 0) for number in range(5)]
+    for key in keys:
+        cache.put(key, Token("Bearer t", NOW + 60))
+    assert all(cache.get(key, NOW) is not None for key in keys)
+
+
+def test_only_the_token_that_was_refused_is_dropped() -> None:
+    cache = TokenCache()
+    key = TokenKey("realm", None, ("scope",), 0)
+    cache.put(key, Token("Bearer new", NOW + 60))
+    cache.drop(key, "Bearer old")
+    assert cache.get(key, NOW) is not None
+    cache.drop(key, "Bearer new")
+    cache.drop(key, "Bearer new")
+    assert cache.get(key, NOW) is None
 
 
 def test_a_token_is_given_until_its_refresh() -> None:

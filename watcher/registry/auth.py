@@ -12,12 +12,10 @@ repository's failure (AccessDenied) or, when the credential itself is refused, t
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum, auto
-from typing import NamedTuple
-
 from watcher.core.account import Account, Credential
 from watcher.errors import AuthenticationFailed
 from watcher.registry.answer import Answer, spec_error
+from watcher.registry.authorization import Authorization, Step, Verdict
 from watcher.registry.challenges import Challenge, parse_challenges
 from watcher.registry.direct import direct_header
 from watcher.registry.limits import Lane
@@ -25,51 +23,14 @@ from watcher.registry.logins import Logins
 from watcher.registry.quirks import Login
 from watcher.registry.scopes import Scopes, modest
 from watcher.registry.token_server import BatchRefused, Realm, basic
+from watcher.registry.tokens import MAXIMUM_TOKENS
 from watcher.registry.urls import absolute
+
+__all__ = ["Authorization", "RegistryAuth", "Step", "Verdict"]
 
 _MEANT_SO = frozenset(
     {"PAGINATION_NUMBER_INVALID", "UNSUPPORTED", "NAME_INVALID", "TAG_INVALID", "DIGEST_INVALID"}
 )
-
-
-class Step(StrEnum):
-    """Why a refused request is sent again; each at most once per request."""
-
-    CHALLENGED = "challenged"
-    INDIRECT = "indirect"
-    STALE = "stale"
-    WIDENED = "widened"
-    ALONE = "alone"
-    RENEWED = "renewed"
-    BASIC = "basic"
-
-
-class Verdict(Enum):
-    """What a refusal means: send it again, leave it, or see whether the password is at fault."""
-
-    AGAIN = auto()
-    LEAVE = auto()
-    PASSWORD = auto()
-
-
-class Authorization(NamedTuple):
-    """What went with a request: a password (`credential`) or a token of `realm` for `scopes`.
-
-    `is_direct`: without having been asked for. `is_fresh`: the token was made for this very
-    request. `is_shared`: it is a group's.
-    """
-
-    header: str
-    credential: Credential | None = None
-    is_direct: bool = False
-    token: str = ""
-    realm: Realm | None = None
-    scopes: tuple[str, ...] = ()
-    is_fresh: bool = False
-    is_shared: bool = False
-
-    def __repr__(self) -> str:
-        return f"Authorization(scopes={self.scopes})"
 
 
 class RegistryAuth:
@@ -85,6 +46,9 @@ class RegistryAuth:
         self._realm: Realm | None = None
         self._basic_offered = False
         self._basic_only = False
+        self._ready: dict[str | None, Authorization] = {}
+        self._ready_of = logins.generation
+        self._room = MAXIMUM_TOKENS
         self._refused_directly: Credential | None = None
         self._not_directly: Credential | None = None
 
@@ -96,8 +60,10 @@ class RegistryAuth:
     def expect(self, scopes: frozenset[str]) -> None:
         """The scopes that will be asked for again and again: where the registry takes it so, a
         token is asked for several of them at once."""
+        self._ready.clear()
         self._scopes.batches.expect(scopes)
-        self._logins.make_room(2 * len(scopes))
+        self._room = max(MAXIMUM_TOKENS, 2 * len(scopes))
+        self._logins.make_room(self._room)
 
     async def wants_challenge(self) -> bool:
         """Whether there is a credential that can't be sent before a challenge was seen."""
@@ -115,6 +81,10 @@ class RegistryAuth:
         if dialect is not self._dialect:
             self._dialect = dialect
             self._scopes.follow(dialect)
+            self._ready.clear()
+        ready = self._ready.get(scope)
+        if ready is not None and not steps and self._is_good(ready):
+            return ready
         if self._basic_only or Step.BASIC in steps:
             return await self._password()
         if dialect.login is not Login.CHALLENGED and Step.INDIRECT not in steps:
@@ -130,6 +100,7 @@ class RegistryAuth:
 
         Raises AuthenticationFailed when the account has nothing for what is offered.
         """
+        self._ready.clear()
         challenges = _challenges(answer)
         if not challenges or Step.CHALLENGED in steps:
             return False
@@ -149,6 +120,7 @@ class RegistryAuth:
         self, answer: Answer, sent: Authorization, scope: str | None, steps: set[Step]
     ) -> Verdict:
         """Learn from a 400, 401 or 403 to a request with a login."""
+        self._ready.clear()
         if answer.status == 400 and spec_error(answer.body).code in _MEANT_SO:
             return Verdict.LEAVE
         if sent.is_direct and self._gives_way(answer, sent, steps):
@@ -172,7 +144,7 @@ class RegistryAuth:
         token = await self._logins.anonymous_token(
             _realm(bearer, answer.url), modest(bearer.scopes)
         )
-        return f"Bearer {token.value}"
+        return token.header
 
     def secrets(self, sent: Authorization | None) -> tuple[str, ...]:
         """What no message may repeat, whoever says it."""
@@ -201,8 +173,7 @@ class RegistryAuth:
         if header is None:
             return None
         self._logins.check_refusal(credential)
-        token = header.removeprefix("Bearer ") if header.startswith("Bearer ") else ""
-        return Authorization(header=header, credential=credential, is_direct=True, token=token)
+        return Authorization(header=header, credential=credential, is_direct=True)
 
     async def _password(self) -> Authorization | None:
         credential = await self._logins.current()
@@ -229,14 +200,28 @@ class RegistryAuth:
                     raise
                 self._realm, self._basic_only = None, True
                 return await self._password()
-        return Authorization(
-            header=f"Bearer {token.value}",
-            token=token.value,
+        sent = Authorization(
+            header=token.header,
             realm=realm,
             scopes=scopes,
             is_fresh=is_fresh,
             is_shared=bool(alone),
+            until=token.refresh_at,
         )
+        if not is_fresh and not steps:
+            self._keep_ready(scope, sent)
+        return sent
+
+    def _keep_ready(self, scope: str | None, sent: Authorization) -> None:
+        """An idle poll does not work out anew what it sent a minute ago. Whatever is learned, and
+        any refusal, ends it for all scopes."""
+        if self._ready_of != self._logins.generation or len(self._ready) >= self._room:
+            self._ready.clear()
+            self._ready_of = self._logins.generation
+        self._ready[scope] = sent
+
+    def _is_good(self, ready: Authorization) -> bool:
+        return self._logins.now() < ready.until and self._ready_of == self._logins.generation
 
     def _gives_way(self, answer: Answer, sent: Authorization, steps: set[Step]) -> bool:
         """Whether a registry that refuses what was sent directly may take a token instead. One
@@ -263,7 +248,7 @@ class RegistryAuth:
         if Step.STALE not in steps and (is_new_realm or not sent.is_fresh):
             steps.add(Step.STALE)
             if sent.realm is not None:
-                self._logins.drop(sent.realm, sent.scopes, sent.token)
+                self._logins.drop(sent.realm, sent.scopes, sent.header)
             return Verdict.AGAIN
         if sent.is_shared and scope is not None and Step.ALONE not in steps:
             steps.add(Step.ALONE)

@@ -12,6 +12,7 @@ from base64 import b64encode
 from watcher.core.account import Credential
 from watcher.registry.quirks import Login
 from watcher.registry.token_server import basic
+from watcher.registry.tokens import BEARER
 
 ACR_TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a name, known to all
 """Whose password is an ACR refresh token: its token server takes it, its API does not."""
@@ -29,5 +30,5 @@ def direct_header(login: Login, credential: Credential) -> str | None:
     if login is Login.BASIC and credential.username != ACR_TOKEN_USER:
         return basic(credential)
     if login is Login.GITHUB_TOKEN and password.startswith(GITHUB_TOKEN_PREFIXES):
-        return "Bearer " + b64encode(password.encode()).decode("ascii")
+        return BEARER + b64encode(password.encode()).decode("ascii")
     return None

@@ -62,7 +62,8 @@ class Logins:
         self._tokens = TokenCache()
         self._flights: dict[TokenKey, asyncio.Future[Token]] = {}
         self._credential = Credential()
-        self._generation = 0
+        self.generation = 0
+        """Counts the credentials that were used; tokens are good for one."""
         self._refusal: _Refusal | None = None
         self._proven: Credential | None = None
         self._first_login = asyncio.Lock()
@@ -115,9 +116,13 @@ class Logins:
             self._tokens.put(key, token)
         return token
 
-    def drop(self, realm: Realm, scopes: tuple[str, ...], token: str) -> None:
+    def now(self) -> float:
+        """The time by which tokens end, in epoch seconds."""
+        return self._clock()
+
+    def drop(self, realm: Realm, scopes: tuple[str, ...], header: str) -> None:
         """Forget a token that was refused."""
-        self._tokens.drop(self._key(realm, scopes), token)
+        self._tokens.drop(self._key(realm, scopes), header)
 
     def make_room(self, for_so_many: int) -> None:
         """Keep at least so many tokens."""
@@ -210,12 +215,12 @@ class Logins:
         """Another credential than before ends the life of all its tokens."""
         if credential != self._credential:
             self._credential = credential
-            self._generation += 1
+            self.generation += 1
             self._tokens.clear()
         return credential
 
     def _key(self, realm: Realm, scopes: tuple[str, ...]) -> TokenKey:
-        return TokenKey(realm.url, realm.service, scopes, self._generation)
+        return TokenKey(realm.url, realm.service, scopes, self.generation)
 
     async def _check_realm(self, realm: Realm, credential: Credential) -> None:
         await self._check_place(realm)

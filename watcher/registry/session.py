@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from watcher.errors import AuthenticationFailed, RegistryError
 from watcher.registry.answer import Answer, spec_error
-from watcher.registry.auth import Authorization, RegistryAuth, Step, Verdict
+from watcher.registry.auth import RegistryAuth
+from watcher.registry.authorization import Authorization, Step, Verdict
 from watcher.registry.bodies import ERROR_CAP
 from watcher.registry.urls import origin_of
 from watcher.registry.wire import Ask, Wire

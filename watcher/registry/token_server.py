@@ -82,8 +82,8 @@ class TokenServer:
                 f"the token server {request.realm.host} gave an unusable answer: {error}",
                 host=self._wire.host,
             ) from error
-        if request.alone and len(token.value) > MAXIMUM_BATCH_TOKEN:
-            size = f"{len(token.value)} bytes for {len(request.scopes)} scopes"
+        if request.alone and len(token.header) > MAXIMUM_BATCH_TOKEN:
+            size = f"{len(token.header)} bytes for {len(request.scopes)} scopes"
             raise BatchRefused(f"a token of {size} is too long", host=self._wire.host)
         return token
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from watcher.core.oci import parse_object
 
+BEARER = "Bearer "
 SHORTEST_LIFE = 60.0
 LONGEST_LIFE = 24 * 3600.0
 BELIEVED_CLOCK_SKEW = 300.0
@@ -24,9 +25,9 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 
 
 class Token(NamedTuple):
-    """A token and the second (of the epoch) from which a new one is asked for."""
+    """A token, as it is sent, and the second (of the epoch) from which a new one is asked for."""
 
-    value: str
+    header: str
     refresh_at: float
 
     def __repr__(self) -> str:
@@ -69,10 +70,10 @@ class TokenCache:
         if len(self._tokens) > self._maximum:
             self._tokens.popitem(last=False)
 
-    def drop(self, key: TokenKey, value: str) -> None:
+    def drop(self, key: TokenKey, header: str) -> None:
         """Forget a token that was refused, unless there is another one by now."""
         token = self._tokens.get(key)
-        if token is not None and token.value == value:
+        if token is not None and token.header == header:
             del self._tokens[key]
 
     def clear(self) -> None:
@@ -89,7 +90,7 @@ def parse_token(body: bytes, now: float) -> Token:
     issued = _issued(document.get("issued_at"), now)
     if issued + life <= now:
         issued = now
-    return Token(value, issued + life - max(5.0, life / 10))
+    return Token(BEARER + value, issued + life - max(5.0, life / 10))
 
 
 def _life(expires_in: object, value: str, now: float) -> float:
