@@ -248,8 +248,10 @@ class FakeRegistry(Content):
         thread.start()
         try:
             asyncio.run_coroutine_threadsafe(registry.start(), loop).result()
-            yield registry
-            asyncio.run_coroutine_threadsafe(registry.stop(), loop).result()
+            try:
+                yield registry
+            finally:
+                asyncio.run_coroutine_threadsafe(registry.stop(), loop).result()
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
