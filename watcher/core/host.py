@@ -5,6 +5,7 @@ Values only: found out by `registry`, kept by the store, shown by `status` and `
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from watcher.core.account import DialectName
@@ -19,9 +20,18 @@ class Recognition(NamedTuple):
     at: float
 
 
+class Counts(StrEnum):
+    """As what a request counts with its host: each kind has its own pace and quota. PULLS are
+    GETs of manifests where those have a quota of their own, NATIVE an API beside v2."""
+
+    REQUESTS = "requests"
+    PULLS = "pulls"
+    NATIVE = "native"
+
+
 class Counted(NamedTuple):
     """Whose quota, and of what: `host` is `quay.io` or for one account `quay.io/NAME`; `what` is
-    `requests`, or `pulls` where only GETs of manifests count, or `native` for an API of its own."""
+    one of Counts, or a word of a later version of ours."""
 
     host: str
     what: str
@@ -34,3 +44,13 @@ class Quota(NamedTuple):
     remaining: float
     resets: float
     seen: float
+
+
+def place_of(host: str, account: str | None = None) -> str:
+    """How a host, or an account's part in it, is called in what is remembered."""
+    return host if account is None else f"{host}/{account}"
+
+
+def parking_key(place: str, counts: Counts = Counts.REQUESTS) -> str:
+    """Under which key a place is left alone: as a whole, or for one kind of requests."""
+    return place if counts is Counts.REQUESTS else f"{place} ({counts})"

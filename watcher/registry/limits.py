@@ -1,41 +1,40 @@
-"""How hard registries may be pressed: concurrency, pace, and who asked to be left alone.
+"""How hard registries may be pressed: places, pace, quotas, and who asked to be left alone.
 
 One HostLimits serves all accounts, so that accounts of one host share its bounds. A host (429, or
-503 with Retry-After) or an account (its token server) is parked until a moment that `blocked()`
-gives for keeping across restarts. SPEC sections 3.1 `limits` and 5.
+503 with Retry-After), its native API, or an account (its token server) is parked until a moment
+that `blocked()` gives for keeping across restarts; a quota that is nearly used up slows requests of
+its kind down before that. SPEC sections 3.1 `limits` and 5; field facts: registries.md 1.6.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from enum import IntEnum
+from math import ceil
+from types import TracebackType
 
-from watcher.core.account import Account
-from watcher.core.host import Counted, Quota, Recognition
-from watcher.errors import RateLimited, TransportError
-from watcher.http_client import is_broken_connection
+from watcher.core.account import Account, CredentialSource
+from watcher.core.host import Counted, Counts, Quota, Recognition, parking_key, place_of
+from watcher.errors import RateLimited
+from watcher.registry import quota
 from watcher.registry.answer import Answer
+from watcher.registry.pace import Allowance, Pace
 from watcher.registry.quirks import Dialect, dialect_of
+from watcher.registry.retries import Sleep, with_one_retry
+from watcher.registry.turns import Priority, Turns
+
+__all__ = ["HostLimits", "Lane", "Priority", "Sleep", "with_one_retry"]
 
 Clock = Callable[[], float]
-Sleep = Callable[[float], Awaitable[None]]
 
 FIRST_PARK = 30.0
 LONGEST_UNTOLD_PARK = 3600.0
-TRIES = 2
-TRANSIENT = frozenset({502, 503, 504})
+LONGEST_PAUSE = 30.0
+"""Seconds that a request waits for its share of a quota; from there on its place is parked."""
 
-
-class Priority(IntEnum):
-    """Who goes first when turns are few."""
-
-    URGENT = 0
-    SCHEDULED = 1
-    COPY = 2
+_GOOD_ANSWERS_PER_STEP = 5  # that many take one of the refusals without a time back
 
 
 class HostFacts:
@@ -49,17 +48,24 @@ class HostFacts:
 
 
 class _Host:
-    """The shared side of one host: how many requests at once, and its facts."""
+    """The shared side of one host: its places, its paces, and its facts."""
 
-    def __init__(self, recognition: Recognition | None) -> None:
-        self.capacity = 0
-        self.free = asyncio.Semaphore(0)
+    def __init__(self, turns: Turns, recognition: Recognition | None) -> None:
+        self.turns = turns
         self.facts = HostFacts(recognition)
+        self._paces: dict[tuple[bool, float], Pace] = {}
 
-    def grow(self, capacity: int) -> None:
-        for _ in range(capacity - self.capacity):
-            self.free.release()
-        self.capacity = max(self.capacity, capacity)
+    def pace(self, per_second: float, *, native: bool) -> Pace:
+        """The pace that all accounts with this rate share, of v2 or of the native API."""
+        pace = self._paces.get((native, per_second))
+        if pace is None:
+            pace = self._paces[native, per_second] = Pace(per_second)
+        return pace
+
+    def probe(self, name: str, key: str) -> None:
+        """What was parked under a key begins again with one request at a time."""
+        for account, share in self.turns.shares.items():
+            share.is_probing |= key in (name, place_of(name, account))
 
 
 class HostLimits:
@@ -77,10 +83,11 @@ class HostLimits:
     ) -> None:
         self.clock = clock
         self.sleep = sleep
-        self._parked: dict[str, float] = dict(blocked or {})
-        self._untold: dict[str, int] = {}
+        self.allowances = {key: Allowance(said) for key, said in (quotas or {}).items()}
+        self.parked: dict[str, float] = dict(blocked or {})
+        self.parkings = 0
+        self._refusals: dict[str, float] = {}
         self._recognised = dict(recognised or {})
-        self._quotas = dict(quotas or {})
         self._hosts: dict[str, _Host] = {}
 
     def lane(self, account: Account) -> Lane:
@@ -88,14 +95,15 @@ class HostLimits:
         name = account.registry.name
         host = self._hosts.get(name)
         if host is None:
-            host = self._hosts[name] = _Host(self._recognised.get(name))
-        host.grow(account.limits.concurrency)
+            turns = Turns(self.clock, self.sleep)
+            host = self._hosts[name] = _Host(turns, self._recognised.get(name))
         return Lane(self, host, account)
 
     def blocked(self) -> dict[str, float]:
-        """What is parked now: host (`quay.io`) or account (`quay.io/NAME`) -> epoch seconds."""
+        """What is parked now: host (`quay.io`) or account (`quay.io/NAME`), as a whole or for one
+        kind of requests (`quay.io (native)`) -> epoch seconds."""
         now = self.clock()
-        return {key: until for key, until in self._parked.items() if until > now}
+        return {key: until for key, until in self.parked.items() if until > now}
 
     def recognised(self) -> dict[str, Recognition]:
         """What hosts were found to be, in this process or an earlier one."""
@@ -105,63 +113,123 @@ class HostLimits:
     def quotas(self) -> dict[Counted, Quota]:
         """What the hosts said that they still allow, where that is not over."""
         now = self.clock()
-        return {counted: quota for counted, quota in self._quotas.items() if quota.resets > now}
+        said = {key: allowance.quota for key, allowance in self.allowances.items()}
+        return {key: quota for key, quota in said.items() if quota.resets > now}
 
     def blocked_until(self, account: Account) -> float | None:
         """Until when (epoch seconds) this account may send nothing; None when it may."""
-        until = max(self._parked.get(key, 0.0) for key in keys_of(account))
+        until = max(self.parked.get(key, 0.0) for key in keys_of(account))
         return until if until > self.clock() else None
 
     def park(self, key: str, seconds: float | None) -> float:
-        """Leave a host or account alone; without a wish of its own, ever longer. Gives seconds."""
+        """Leave a host or account alone; without a wish of its own, ever longer. What was under
+        way when it was parked already is no refusal more. Gives the seconds that are left."""
+        now, until = self.clock(), self.parked.get(key, 0.0)
         if seconds is None:
-            count = self._untold[key] = self._untold.get(key, 0) + 1
-            seconds = min(FIRST_PARK * 2 ** min(count - 1, 20), LONGEST_UNTOLD_PARK)
-        self._parked[key] = max(self._parked.get(key, 0.0), self.clock() + seconds)
-        return seconds
+            if until <= now or key not in self._refusals:
+                self._refusals[key] = self._refusals.get(key, 0.0) + 1
+            doublings = min(ceil(self._refusals[key]) - 1, 20)
+            seconds = min(FIRST_PARK * 2**doublings, LONGEST_UNTOLD_PARK)
+        return self.park_until(key, now + seconds) - now
+
+    def park_until(self, key: str, until: float) -> float:
+        """Leave it alone until a moment (epoch seconds), or the later one that it had: given."""
+        if until > self.parked.get(key, 0.0):
+            self.parked[key] = until
+            self.parkings += 1
+            for name, host in self._hosts.items():
+                host.probe(name, key)
+                host.turns.serve()  # who waits is told at once, not when its turn comes
+        return self.parked[key]
+
+    def take(self, counted: Counted, said: Quota) -> None:
+        """A host said what it still allows. Nothing at all for a while: it is parked."""
+        key = parking_key(counted.host, Counts(counted.what))
+        allowance = self.allowances.setdefault(counted, Allowance(said))
+        before, allowance.quota = allowance.quota, said
+        if said.allowed is None and before.resets > said.seen:
+            most = max(before.allowed or 0.0, before.remaining)
+            allowance.quota = said._replace(allowed=most)
+        if said.remaining < 1:
+            if said.resets - said.seen > LONGEST_PAUSE:
+                self.park_until(key, said.resets)
+        elif before.remaining < 1 and self.parked.get(key) == before.resets:
+            del self.parked[key]  # it allows more before the time that it had said
 
     def succeeded(self, key: str) -> None:
-        self._untold.pop(key, None)
+        """A good answer: a few of them make up for one refusal without a time."""
+        refusals = self._refusals.get(key)
+        if refusals is None:
+            return
+        left = refusals - 1 / _GOOD_ANSWERS_PER_STEP
+        if left > 0:
+            self._refusals[key] = left
+        else:
+            del self._refusals[key]
 
 
 def keys_of(account: Account) -> tuple[str, str]:
     """The keys under which an account can be parked: its host's and its own."""
     host = account.registry.name
-    return host, f"{host}/{account.name}"
+    return place_of(host), place_of(host, account.name)
 
 
 class Lane:
-    """`async with lane.turn():` around one request: waits for it, refuses while parked."""
+    """One account's way to its host: `async with lane.turn():` around each request."""
 
     def __init__(self, limits: HostLimits, host: _Host, account: Account) -> None:
+        self.host_key, self.account_key = places = keys_of(account)
+        self.native_key = parking_key(self.host_key, Counts.NATIVE)
+        self.facts = host.facts
+        self.turns = host.turns
+        self.share = host.turns.share(account.name, account.limits.concurrency)
         self._limits = limits
         self._host = host
         self._account = account
-        self._free = asyncio.Semaphore(account.limits.concurrency)
         rate = account.limits.requests_per_second
-        self._gap = 1.0 / rate if rate else 0.0
-        self._next = 0.0
-        self.host_key, self.account_key = keys_of(account)
-        self.facts = host.facts
+        self._own_pace = Pace(rate) if rate else None
+        self._keys = {kind: _parking_keys(places, kind) for kind in Counts}
+        self._counted = {kind: _counted(places, kind) for kind in Counts}
+        self._is_told_to = places[account.credential != CredentialSource()]
+        if not limits.parked.keys().isdisjoint(places):
+            self.share.is_probing = True
+        self._learn()
 
     @property
     def dialect(self) -> Dialect:
         """What kind of registry it is, as far as is known now."""
-        found = self.facts.recognition
-        said, registry = self._account.dialect, self._account.registry.name
-        return dialect_of(registry, said, found.dialect if found else None)
+        if self.facts.recognition is not self._recognition:
+            self._learn()
+        return self._dialect
 
-    @asynccontextmanager
-    async def turn(self, priority: Priority = Priority.SCHEDULED) -> AsyncIterator[None]:
-        """One request's turn. Raises RateLimited while the host or the account is parked."""
-        async with self._free, self._host.free:
-            if self._gap:
-                await self._pace()
-            self._refuse_while_parked()
-            yield
+    def turn(
+        self, priority: Priority = Priority.SCHEDULED, counts: Counts = Counts.REQUESTS
+    ) -> Turn:
+        """One request's turn: entering it waits. Raises RateLimited while the host, the account
+        or this kind of requests is parked, also when that happens to who waits already."""
+        return Turn(self, priority, counts)
 
-    def note(self, answer: Answer, *, is_pull: bool = False) -> None:
-        """Learn from an answer how much the host still allows."""
+    def note(self, answer: Answer, counts: Counts = Counts.REQUESTS) -> None:
+        """Learn from an answer of the host, or of its native API, how much it still allows."""
+        limits, is_native = self._limits, counts is Counts.NATIVE
+        if answer.status < 400 or answer.status == 404:
+            limits.succeeded(self.native_key if is_native else self.host_key)
+            if self.share.is_probing and not is_native:
+                self.share.is_probing = False
+                self.turns.serve()
+        said = quota.told(answer.headers, limits.clock())
+        if said is not None:
+            kind = Counts.PULLS if self.dialect.get_is_pull else Counts.REQUESTS
+            what = Counts.NATIVE if is_native else kind
+            limits.take(Counted(self._is_told_to, what), said)
+
+    def key_of(self, counts: Counts) -> str:
+        """What a host's refusal (429, 503) of such a request parks."""
+        if counts is Counts.NATIVE:
+            return self.native_key
+        if counts is Counts.PULLS and self.dialect.get_is_pull:
+            return parking_key(self._is_told_to, Counts.PULLS)
+        return self.host_key
 
     def park(self, key: str, seconds: float | None) -> float:
         return self._limits.park(key, seconds)
@@ -172,75 +240,105 @@ class Lane:
     def now(self) -> float:
         return self._limits.clock()
 
-    async def _pace(self) -> None:
-        now = self._limits.clock()
-        start = max(now, min(self._next, now + 3600.0))
-        self._next = start + self._gap
-        if start > now:
-            await self._limits.sleep(start - now)
-
-    def _refuse_while_parked(self) -> None:
-        until = self._limits.blocked_until(self._account)
-        if until is None:
-            return
+    def refusal(self, counts: Counts) -> RateLimited | None:
+        """Why such a request may not be sent now, nor soon."""
+        limits = self._limits
+        if limits.allowances:
+            self._park_what_has_long_to_wait(counts)
+        if not limits.parked:
+            return None
+        now = limits.clock()
+        until = max(limits.parked.get(key, 0.0) for key in self._keys[counts])
+        if until <= now:
+            return None
         name = self._account.registry.name
-        raise RateLimited(
+        return RateLimited(
             f"{name} asked for patience; nothing is sent to it before its time",
             host=name,
-            retry_after=timedelta(seconds=until - self._limits.clock()),
+            retry_after=timedelta(seconds=until - now),
         )
 
+    def pause(self, counts: Counts) -> float:
+        """Seconds until pace and quotas let such a request go; 0 when now."""
+        if self.facts.recognition is not self._recognition:
+            self._learn()
+        holding = self._holding(counts)
+        if not holding:
+            return 0.0
+        now = self._limits.clock()
+        return max(each.pause(now) for each in holding)
 
-async def with_one_retry(attempt: Callable[[], Awaitable[Answer]], sleep: Sleep) -> Answer:
-    """One try, and after a failure of a moment a second one. For GET and HEAD only."""
-    try:
-        answer = await attempt()
-    except TransportError as error:
-        if not passes(error):
-            raise
-        failed: Answer | TransportError = error
-    else:
-        if not passes(answer):
-            return answer
-        failed = answer
-    return await _try_again(failed, attempt, sleep)
+    def begin(self, counts: Counts) -> None:
+        """Such a request is sent now."""
+        holding = self._holding(counts)
+        if holding:
+            now = self._limits.clock()
+            for each in holding:
+                each.begin(now)
+
+    def _learn(self) -> None:
+        """Take the dialect over, and the paces that go with it."""
+        found = self._recognition = self.facts.recognition
+        account, name = self._account, self._account.registry.name
+        dialect = dialect_of(name, account.dialect, found.dialect if found else None)
+        is_http2 = dialect.http2 if account.http2 is None else account.http2
+        rate = (is_http2 and dialect.http2_requests_per_second) or dialect.requests_per_second
+        native = dialect.native_requests_per_second
+        usual = (self._own_pace, self._host.pace(rate, native=False) if rate else None)
+        special = (self._own_pace, self._host.pace(native, native=True)) if native else usual
+        self._paces = dict.fromkeys(Counts, tuple(pace for pace in usual if pace))
+        self._paces[Counts.NATIVE] = tuple(pace for pace in special if pace)
+        self._dialect = dialect
+
+    def _holding(self, counts: Counts) -> Sequence[Pace | Allowance]:
+        """Whatever may make such a request wait."""
+        known = self._limits.allowances
+        if not known:
+            return self._paces[counts]
+        told = (known[key] for key in self._counted[counts] if key in known)
+        return (*self._paces[counts], *told)
+
+    def _park_what_has_long_to_wait(self, counts: Counts) -> None:
+        limits = self._limits
+        for counted in self._counted[counts]:
+            allowance = limits.allowances.get(counted)
+            if allowance is not None:
+                now = limits.clock()
+                pause = allowance.pause(now)
+                if pause > LONGEST_PAUSE:
+                    limits.park_until(parking_key(counted.host, Counts(counted.what)), now + pause)
 
 
-async def _try_again(
-    failed: Answer | TransportError, attempt: Callable[[], Awaitable[Answer]], sleep: Sleep
-) -> Answer:
-    """tenacity counts the failure that already happened as its first attempt; it is loaded here,
-    for most processes never need it."""
-    from tenacity import (
-        AsyncRetrying,
-        retry_if_exception,
-        retry_if_result,
-        stop_after_attempt,
-        wait_random,
-    )
+class Turn:
+    """A request's turn; a class of its own, since the usual ways cost as much as the turn."""
 
-    past = [failed]
+    __slots__ = ("_counts", "_lane", "_priority")
 
-    async def next_try() -> Answer:
-        if not past:
-            return await attempt()
-        outcome = past.pop()
-        if isinstance(outcome, TransportError):
-            raise outcome
-        return outcome
+    def __init__(self, lane: Lane, priority: Priority, counts: Counts) -> None:
+        self._lane = lane
+        self._priority = priority
+        self._counts = counts
 
-    policy = AsyncRetrying(
-        sleep=sleep,
-        stop=stop_after_attempt(TRIES),
-        wait=wait_random(0.1, 0.5),
-        retry=retry_if_exception(passes) | retry_if_result(passes),
-        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
-    )
-    return await policy(next_try)
+    async def __aenter__(self) -> None:
+        lane = self._lane
+        if not lane.turns.enter_at_once(lane, self._counts):
+            await lane.turns.enter(lane, self._priority, self._counts)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lane.turns.leave(self._lane.share)
 
 
-def passes(outcome: object) -> bool:
-    """Whether a failure looks like one of a moment: 502, 503, 504, or a connection that broke."""
-    if isinstance(outcome, Answer):
-        return outcome.status in TRANSIENT and "retry-after" not in outcome.headers
-    return isinstance(outcome, TransportError) and is_broken_connection(outcome.__cause__)
+def _parking_keys(places: tuple[str, str], kind: Counts) -> tuple[str, ...]:
+    """Whatever of these is parked holds back requests of a kind."""
+    return tuple(dict.fromkeys((*places, *(parking_key(place, kind) for place in places))))
+
+
+def _counted(places: tuple[str, str], kind: Counts) -> tuple[Counted, ...]:
+    """The quotas that requests of a kind use up: a pull is a request, too."""
+    kinds = (Counts.REQUESTS, kind) if kind is Counts.PULLS else (kind,)
+    return tuple(Counted(place, each) for place in places for each in kinds)
