@@ -19,12 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.measuring import Command, Goal, environment, spread, table
-from benchmarks.scene import WATCHER
+from benchmarks.scene import WATCHER, Setting
 from tests.kube.cluster import RealCluster, running_cluster
 from tests.kube.processes import PROGRAMS, binaries
 from tests.kube.proxy import FaultProxy
 
 ROUNDS = 3
+_QUICK_DIVISOR = 20
 MAPS, SERVICES, DEPLOYMENTS = 120, 40, 40
 OBJECTS = MAPS + SERVICES + DEPLOYMENTS
 OURS, APPLY, BOTH = "watcher: apply", "kubectl apply", "kubectl diff, apply"
@@ -53,7 +54,7 @@ class Place:
 Way = Callable[[Place], list[Command]]
 
 
-def run() -> list[Goal]:
+def run(setting: Setting) -> list[Goal]:
     """Print the table; there are no goals."""
     lacking = _lacking()
     if lacking:
@@ -63,24 +64,32 @@ def run() -> list[Goal]:
         directory = Path(name)
         (directory / "cluster").mkdir()
         manifest = directory / "bundle.json"
-        manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": bundle()}))
+        manifest.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "List",
+                    "items": bundle(_QUICK_DIVISOR if setting.quick else 1),
+                }
+            )
+        )
         with running_cluster(directory / "cluster") as cluster, cluster.proxy() as proxy:
-            _compare(cluster, proxy, manifest)
+            _compare(cluster, proxy, manifest, 1 if setting.quick else ROUNDS)
     return []
 
 
-def bundle() -> list[dict[str, Any]]:
-    """What is applied; nothing of it starts a pod."""
+def bundle(divisor: int = 1) -> list[dict[str, Any]]:
+    """What is applied, or a part of it; nothing of it starts a pod."""
     maps = [
         _object("v1", "ConfigMap", number, data={"number": str(number), "text": "x" * 200})
-        for number in range(MAPS)
+        for number in range(MAPS // divisor)
     ]
     ports = [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]
     services = [
         _object("v1", "Service", number, spec={"selector": _labels(number), "ports": ports})
-        for number in range(SERVICES)
+        for number in range(SERVICES // divisor)
     ]
-    return [*maps, *services, *(_deployment(number) for number in range(DEPLOYMENTS))]
+    return [*maps, *services, *(_deployment(number) for number in range(DEPLOYMENTS // divisor))]
 
 
 def _object(version: str, kind: str, number: int, **content: Any) -> dict[str, Any]:
@@ -100,11 +109,11 @@ def _labels(number: int) -> dict[str, str]:
     return {"app": f"item-{number:03}"}
 
 
-def _compare(cluster: RealCluster, proxy: FaultProxy, manifest: Path) -> None:
+def _compare(cluster: RealCluster, proxy: FaultProxy, manifest: Path, rounds: int) -> None:
     costs: dict[tuple[str, str], list[Cost]] = {}
     ways = _ways(manifest.parent / "kubectl-cache")
     counted = {name: _requests(cluster, proxy, manifest, way) for name, way in ways.items()}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, way in ways.items():
             commands = way(_place(cluster, cluster.kubeconfig, manifest))
             for moment in (FIRST, AGAIN):
@@ -112,7 +121,7 @@ def _compare(cluster: RealCluster, proxy: FaultProxy, manifest: Path) -> None:
     print(
         f"\n{OBJECTS} objects ({MAPS} ConfigMaps, {SERVICES} Services, {DEPLOYMENTS} Deployments)"
     )
-    print(f"{_server_version()}; {_kubectl_version()}; median of {ROUNDS}, and extremes")
+    print(f"{_server_version()}; {_kubectl_version()}; median of {rounds}, and extremes")
     for moment in (FIRST, AGAIN):
         print(f"\n{moment} apply")
         print(table(_rows(costs, counted, moment)))
