@@ -30,6 +30,7 @@ _UNREACHABLE = frozenset(
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_STEPS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _PLAIN = ("WRONG_VERSION", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 _OTHER_VERSION = ("ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION")
 _WANTS_CERTIFICATE = "ALERT_CERTIFICATE_REQUIRED"
@@ -131,7 +132,11 @@ def _broken(error: BaseException, kinds: set[str], host: str) -> str:
 
 def _failure_of_tls(error: BaseException) -> ssl.SSLError | None:
     """What TLS said at first: aiohttp's own errors are of these classes too, but know nothing."""
-    said = [cause for cause in causes_of(error) if isinstance(cause, ssl.SSLError)]
+    said = [
+        cause
+        for cause in causes_of(error)
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _STEPS)
+    ]
     return said[-1] if said and not isinstance(said[-1], _ENDS) else None
 
 
