@@ -12,37 +12,31 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from watcher.core.account import Account, CredentialProvider
+from watcher.core.host import Counts, Recognition
 from watcher.core.oci import ACCEPT, Manifest, digest_of, is_content_of, parse_object, strings
 from watcher.core.reference import is_digest, is_repository_name, is_tag
 from watcher.errors import ProtocolError
 from watcher.http_client import Connections, HttpSettings
-from watcher.registry.answer import Answer
-from watcher.registry.auth import RegistryAuth, Step
-from watcher.registry.bodies import CONFIG_CAP, GOOGLE_PAGE_CAP, MANIFEST_CAP, PAGE_CAP
+from watcher.registry.auth import RegistryAuth
+from watcher.registry.bodies import CONFIG_CAP, MANIFEST_CAP
 from watcher.registry.catalog import chosen, read_catalog_file
 from watcher.registry.limits import HostLimits, Priority
-from watcher.registry.listing import (
-    Bounds,
-    Listing,
-    Recent,
-    Seen,
-    Unchanged,
-    list_repositories,
-    list_tags,
-)
+from watcher.registry.listing import Listing, Recent, Seen, Unchanged
+from watcher.registry.lists import Lists, Repository
 from watcher.registry.logins import Logins
+from watcher.registry.looking import Looker
+from watcher.registry.native.asking import NativeClient
+from watcher.registry.quirks import by_host
 from watcher.registry.realms import Guard, Resolve, resolve_by_system
+from watcher.registry.recognition import Recogniser
 from watcher.registry.session import Session
 from watcher.registry.token_server import CATALOG_SCOPE, TokenServer
 from watcher.registry.wire import Ask, Wire
 
 __all__ = ["Listing", "RegistryClient", "Unchanged"]
 
-SMALL_PAGE = 100
-MAXIMUM_PAGE = 100_000
 MAXIMUM_INDEX_DEPTH = 4
 _MANIFEST_ACCEPT = ACCEPT.encode("ascii")
-_OTHER_PAGE_SIZE = frozenset({400, 405})
 _NO_HEAD_HERE = frozenset({400, 405, 501})
 
 
@@ -82,12 +76,17 @@ class RegistryClient:
         logins = Logins(registry, credentials, server=TokenServer(wire), guard=guard, clock=clock)
         self._auth = RegistryAuth(account, logins, lane)
         self._session = Session(registry.base_url, wire, self._auth)
+        self._lists = Lists(account, self._session, lane)
+        self._native = NativeClient(account, wire, self._session, logins, lane)
+        self._looker = Looker(account, self._lists, self._native, lane)
+        self._recogniser = Recogniser(wire)
 
     def expect(self, names: Collection[str]) -> None:
         """The repositories that will be looked at: the account's, whenever these change. Where a
-        registry takes it so, they share tokens."""
-        usable = (name for name in names if is_repository_name(name))
-        self._auth.expect(frozenset(self._repository(name)[1] for name in usable))
+        registry takes it so, they share tokens, or one list of what changed."""
+        usable = [self._repository(name) for name in names if is_repository_name(name)]
+        self._auth.expect(frozenset(repository.scope for repository in usable))
+        self._looker.expect(frozenset(repository.name for repository in usable))
 
     async def look(
         self, repository: str, seen: Seen, priority: Priority = Priority.SCHEDULED
@@ -96,7 +95,31 @@ class RegistryClient:
 
         Raises the RegistryError tree; never gives a part of what it promises.
         """
-        return await self.list_tags(repository, fingerprint=seen.fingerprint)
+        return await self._looker.look(self._repository(repository, priority), seen)
+
+    def strategy_of(self, repository: str, seen: Seen) -> str:
+        """How a look would be taken, without asking anything: `v2`, `tail`, `native (Quay)` ..."""
+        return self._looker.strategy_of(seen)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Sentences on why v2 is asked where another way was chosen; each is said once."""
+        return self._native.standing.take_notes()
+
+    @property
+    def needs_recognition(self) -> bool:
+        """Whether it is time to find out what kind of registry this is: nobody said, its name does
+        not tell, and within a day it was not found out."""
+        if self._account.dialect is not None or by_host(self._host) is not None:
+            return False
+        return self._recogniser.is_needed(self._facts.recognition)
+
+    async def recognise(self) -> Recognition | None:
+        """Ask the host what kind of registry it is, without any credential; None when it gave no
+        good answer. What is found holds from now on, for all accounts of the host."""
+        found = await self._recogniser.recognise()
+        if found is not None:
+            self._facts.recognition = found
+        return found
 
     async def list_tags(
         self, repository: str, *, fingerprint: bytes | None = None
@@ -105,14 +128,7 @@ class RegistryClient:
 
         Raises the RegistryError tree; never gives a part of the tags.
         """
-        what = f"repository {repository}"
-        path, scope = self._repository(repository)
-
-        async def fetch(url: str) -> Answer:
-            return await self._page(url, what, scope)
-
-        bounds = Bounds(host=self._host, what=what, maximum_pages=self._account.limits.max_pages)
-        return await list_tags(fetch, f"{path}/tags/list", bounds, fingerprint)
+        return (await self._lists.tags(self._repository(repository), fingerprint)).answer
 
     async def head(self, repository: str, tag: str, priority: Priority = Priority.SCHEDULED) -> str:
         """The digest that a tag has now, by HEAD; by GET where a host has no HEAD, unless a GET
@@ -171,76 +187,46 @@ class RegistryClient:
             return chosen(catalog, read_catalog_file(catalog.file))
         # Quay answers an empty catalog to who has not logged in; so log in first where we can.
         await self._session.learn_login()
-
-        async def fetch(url: str) -> Answer:
-            return await self._page(url, "the catalog", CATALOG_SCOPE)
-
-        bounds = Bounds(
-            host=self._host, what="the catalog", maximum_pages=self._account.limits.max_pages
-        )
-        return chosen(catalog, await list_repositories(fetch, f"{self._base}_catalog", bounds))
+        names = await self._lists.repositories(f"{self._base}_catalog", CATALOG_SCOPE)
+        return chosen(catalog, names)
 
     async def aclose(self) -> None:
         """Close the idle connections; to be called after the last poll ended."""
         await self._connections.aclose()
 
-    async def _page(self, url: str, what: str, scope: str) -> Answer:
-        """One page; the first (without a query) in the largest size that the host takes."""
-        sizes = (0,) if "?" in url else self._page_sizes()
-        steps: set[Step] = set()
-        cap = GOOGLE_PAGE_CAP if self._lane.dialect.tells_manifests else PAGE_CAP
-        for size in sizes:
-            ask = Ask(
-                url=f"{url}?n={size}" if size else url,
-                what=what,
-                cap=cap,
-                scope=scope,
-                compressed=True,
-            )
-            answer, sent = await self._session.ask(ask, steps)
-            if answer.status == 200:
-                if size != sizes[0]:
-                    self._facts.page_size = size
-                return answer
-            if answer.status not in _OTHER_PAGE_SIZE:
-                break
-        raise self._session.error(ask, answer, sent)
-
-    def _page_sizes(self) -> tuple[int, ...]:
-        """What to ask for, in turn: the account's size, a small one, the host's own (0)."""
-        largest = self._lane.dialect.largest_page
-        wanted = min(self._account.limits.page_size, largest or MAXIMUM_PAGE)
-        learned = self._facts.page_size
-        sizes = dict.fromkeys((wanted, min(wanted, SMALL_PAGE), 0))
-        return tuple(size for size in sizes if learned is None or size <= learned)
-
-    def _repository(self, name: str) -> tuple[str, str]:
-        """URL (up to the name) and pull scope of a repository that is safe to put into both."""
+    def _repository(self, name: str, priority: Priority = Priority.SCHEDULED) -> Repository:
+        """A repository by names that are safe to put into URLs and scopes."""
         if not is_repository_name(name):
             raise ProtocolError(f"{name!r} is not a repository name", host=self._host)
         canonical = self._registry.canonical_repository(name)
-        return f"{self._base}{canonical}", f"repository:{canonical}:pull"
+        return Repository(
+            name=canonical,
+            what=f"repository {name}",
+            url=f"{self._base}{canonical}",
+            scope=f"repository:{canonical}:pull",
+            priority=priority,
+        )
 
     def _manifest_ask(self, repository: str, reference: str, method: str) -> Ask:
-        path, scope = self._repository(repository)
+        place = self._repository(repository)
         if not is_tag(reference) and not is_digest(reference):
             raise ProtocolError(f"{reference!r} is no tag and no digest", host=self._host)
         separator = "@" if is_digest(reference) else ":"
         return Ask(
-            url=f"{path}/manifests/{reference}",
+            url=f"{place.url}/manifests/{reference}",
             what=f"{repository}{separator}{reference}",
             cap=MANIFEST_CAP,
-            scope=scope,
+            scope=place.scope,
             method=method,
             accept=_MANIFEST_ACCEPT,
+            counts=Counts.PULLS if method == "GET" else Counts.REQUESTS,
         )
 
     async def _config(self, repository: str, digest: str) -> dict[str, object]:
-        path, scope = self._repository(repository)
+        place = self._repository(repository)
         what = f"{repository}@{digest}"
-        ask = Ask(
-            url=f"{path}/blobs/{digest}", what=what, cap=CONFIG_CAP, scope=scope, accept=b"*/*"
-        )
+        url = f"{place.url}/blobs/{digest}"
+        ask = Ask(url=url, what=what, cap=CONFIG_CAP, scope=place.scope, accept=b"*/*")
         body = (await self._session.get(ask)).body
         if not is_content_of(body, digest):
             raise ProtocolError(f"{self._host} sent other content for {what}", host=self._host)

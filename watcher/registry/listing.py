@@ -1,36 +1,25 @@
-"""Listings: all pages or nothing (SPEC section 5).
+"""What a look at a repository gives, and the complete walk of the v2 API: all pages or nothing.
 
-A walk follows `Link` from page to page within caps and notices when it is led in circles. Tags and
-repository names that the specification does not allow are counted and left out; they could
-otherwise become paths, log lines or commands.
+Tags and repository names that the specification does not allow are counted and left out; they
+could otherwise become paths, log lines or commands. SPEC section 5.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from watcher.core.reference import is_repository_name, is_tag
-from watcher.errors import (
-    AuthenticationFailed,
-    IncompleteListing,
-    ProtocolError,
-    RateLimited,
-    RegistryError,
-    TransportError,
-)
-from watcher.registry.answer import Answer, is_html
-from watcher.registry.bodies import WALK_CAP, parse_json
-from watcher.registry.links import next_link, next_url
+from watcher.core.reference import is_digest, is_repository_name, is_tag
+from watcher.registry.answer import Answer
+from watcher.registry.pages import Source, names_of, pages_from
 
 MAXIMUM_TAGS = 1_000_000
 MAXIMUM_REPOSITORIES = 100_000
 MAXIMUM_BARREN_PAGES = 2
 _FINGERPRINT_SIZE = 16
-
-Fetch = Callable[[str], Awaitable[Answer]]
+_TELLS, _TELLS_NOT = b"+", b"-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +46,8 @@ class Listing:
     """All tags of a repository, in the registry's order (which means nothing), each once.
 
     `fingerprint` is of the bytes of all pages; `ignored` counts entries that are no tags.
-    `digests` are what the listing itself told: of all its tags, or of none.
+    `digests` are what the listing itself told: of all its tags, or of none. `mark` is what to
+    hand in with the next look.
     """
 
     tags: tuple[str, ...]
@@ -82,49 +72,65 @@ class Unchanged:
 @dataclass(frozen=True, slots=True)
 class Recent:
     """The tags that were added since the mark that was handed in, and with `tells_digests` those
-    that were moved too; each with the digest that the answer told, or None. What was deleted is
-    not in it."""
+    that were moved too; each with the digest that the answer told, or None. Others may be among
+    them. What was deleted is not in it."""
 
     digests: Mapping[str, str | None]
     mark: str
     tells_digests: bool = True
 
 
-class Bounds(NamedTuple):
-    """How far a walk may go, and whose walk it is; `what` is named in errors."""
+class Walked(NamedTuple):
+    """A complete walk, and the page with which it ended."""
 
-    host: str
-    what: str
-    maximum_pages: int
+    answer: Listing | Unchanged
+    last: Answer
 
 
 async def list_tags(
-    fetch: Fetch, url: str, bounds: Bounds, fingerprint: bytes | None
-) -> Listing | Unchanged:
-    """The complete tags of a repository; raises IncompleteListing, ProtocolError and the tree."""
-    gathered = _Gathered("tags", is_tag, MAXIMUM_TAGS, bounds)
+    first: Answer, source: Source, fingerprint: bytes | None, *, reads_digests: bool = False
+) -> Walked:
+    """The complete tags of a repository; raises IncompleteListing, ProtocolError and the tree.
+
+    `reads_digests`: with what Google's `manifest` map tells of their digests. The fingerprint
+    then says whether they were told, so that an equal one means that they still are.
+    """
+    tags = _Tags(source, reads_digests=reads_digests)
     digest = hashlib.blake2b(digest_size=_FINGERPRINT_SIZE)
-    async for page, is_last in _walk(fetch, url, bounds):
+    endings = (_TELLS, _TELLS_NOT) if reads_digests else (b"",)
+    async for page, is_last in pages_from(first, source):
         digest.update(page.body)
-        if is_last and digest.digest() == fingerprint:
-            return Unchanged(fingerprint, gathered.pages + 1)
-        gathered.add(page)
-    return Listing(tuple(gathered.names), digest.digest(), gathered.pages, gathered.ignored)
+        if is_last and fingerprint in [digest.digest() + ending for ending in endings]:
+            return Walked(unchanged(fingerprint, tags.pages + 1), page)
+        tags.add(page)
+        last = page
+    digests = tags.digests()
+    ending = (_TELLS if digests else _TELLS_NOT) if reads_digests else b""
+    listing = Listing(
+        tuple(tags.names), digest.digest() + ending, tags.pages, tags.ignored, digests
+    )
+    return Walked(listing, last)
 
 
-async def list_repositories(fetch: Fetch, url: str, bounds: Bounds) -> tuple[str, ...]:
+def unchanged(fingerprint: bytes | None, pages: int) -> Unchanged:
+    """What a listing with the fingerprint of an earlier one says."""
+    ending = (fingerprint or b"")[_FINGERPRINT_SIZE:]
+    return Unchanged(fingerprint, pages, tells_digests=ending == _TELLS)
+
+
+async def list_repositories(first: Answer, source: Source) -> tuple[str, ...]:
     """The complete catalog; raises as `list_tags`."""
-    gathered = _Gathered("repositories", is_repository_name, MAXIMUM_REPOSITORIES, bounds)
-    async for page, _ in _walk(fetch, url, bounds):
-        gathered.add(page)
-    return tuple(gathered.names)
+    repositories = _Gathered("repositories", is_repository_name, MAXIMUM_REPOSITORIES, source)
+    async for page, _ in pages_from(first, source):
+        repositories.add(page)
+    return tuple(repositories.names)
 
 
 class _Gathered:
     """The names of all pages so far."""
 
     def __init__(
-        self, key: str, is_name: Callable[[str], bool], maximum: int, bounds: Bounds
+        self, key: str, is_name: Callable[[str], bool], maximum: int, source: Source
     ) -> None:
         self.names: dict[str, None] = {}
         self.pages = 0
@@ -132,11 +138,12 @@ class _Gathered:
         self._key = key
         self._is_name = is_name
         self._maximum = maximum
-        self._bounds = bounds
+        self._source = source
         self._barren = 0
 
-    def add(self, page: Answer) -> None:
-        entries = self._entries(page)
+    def add(self, page: Answer) -> dict[str, object]:
+        """Take the names of a page; gives all that the page holds."""
+        entries, document = names_of(page, self._key, self._source)
         before = len(self.names)
         for entry in entries:
             if isinstance(entry, str) and self._is_name(entry):
@@ -145,83 +152,44 @@ class _Gathered:
                 self.ignored += 1
         self.pages += 1
         if len(self.names) > self._maximum:
-            raise _incomplete(self._bounds, f"it names more than {self._maximum}")
+            raise self._source.incomplete(f"it names more than {self._maximum}")
         # A short or empty page is allowed; pages that repeat what is known are a trick or a fault.
         self._barren = self._barren + 1 if entries and len(self.names) == before else 0
         if self._barren >= MAXIMUM_BARREN_PAGES:
-            raise _incomplete(self._bounds, "its pages repeat themselves")
-
-    def _entries(self, page: Answer) -> list[object]:
-        try:
-            document = parse_json(page.body)
-        except ValueError as error:
-            raise self._wrong(f"wrong JSON ({error})") from error
-        if not isinstance(document, dict) or self._key not in document:
-            raise self._wrong(f"JSON without `{self._key}`")
-        entries = document[self._key]
-        if entries is not None and not isinstance(entries, list):
-            raise self._wrong(f"JSON whose `{self._key}` is no list")
-        return entries or []
-
-    def _wrong(self, what: str) -> ProtocolError:
-        bounds = self._bounds
-        return ProtocolError(f"{bounds.host} sent {what} for {bounds.what}", host=bounds.host)
+            raise self._source.incomplete("its pages repeat themselves")
+        return document
 
 
-async def _walk(fetch: Fetch, url: str, bounds: Bounds) -> AsyncIterator[tuple[Answer, bool]]:
-    """Page after page, each with whether it is the last."""
-    seen: set[str] = set()
-    size = 0
-    for number in range(bounds.maximum_pages):
-        seen.add(url)
-        page = await (fetch(url) if number == 0 else _later(fetch, url, bounds))
-        size += len(page.body)
-        if size > WALK_CAP:
-            raise _incomplete(bounds, f"it is longer than {WALK_CAP // 1024 // 1024} MiB")
-        if is_html(page):
-            raise ProtocolError(
-                f"{bounds.host} sent a web page for {bounds.what}; a login page or a proxy?",
-                host=bounds.host,
-            )
-        following = _following(page, bounds)
-        yield page, following is None
-        if following is None:
+class _Tags(_Gathered):
+    """The tags of all pages so far, and the digests that Google's maps tell of them."""
+
+    def __init__(self, source: Source, *, reads_digests: bool) -> None:
+        super().__init__("tags", is_tag, MAXIMUM_TAGS, source)
+        self._reads_digests = reads_digests
+        self._digests: dict[str, str] = {}
+        self._disputed: set[str] = set()
+
+    def add(self, page: Answer) -> dict[str, object]:
+        document = super().add(page)
+        if self._reads_digests:
+            self._read_map(document.get("manifest"))
+        return document
+
+    def digests(self) -> dict[str, str]:
+        """Of all tags, or of none: a map that lacks one may lack a move as well."""
+        if not all(tag in self._digests for tag in self.names):
+            return {}
+        if not self._disputed.isdisjoint(self.names):
+            return {}
+        return {tag: self._digests[tag] for tag in self.names}
+
+    def _read_map(self, manifests: object) -> None:
+        if not isinstance(manifests, dict):
             return
-        if following in seen:
-            raise _incomplete(bounds, "its pages lead in a circle")
-        url = following
-    raise _incomplete(bounds, f"it has more than {bounds.maximum_pages} pages")
-
-
-async def _later(fetch: Fetch, url: str, bounds: Bounds) -> Answer:
-    """A page after the first: its refusal says nothing about the repository."""
-    try:
-        return await fetch(url)
-    except (RateLimited, TransportError, AuthenticationFailed):
-        raise
-    except RegistryError as error:
-        raise IncompleteListing(
-            f"the listing of {bounds.what} broke off: {error.message}",
-            host=bounds.host,
-            status=error.status,
-            hint=error.hint,
-            temporary=error.temporary,
-        ) from error
-
-
-def _following(page: Answer, bounds: Bounds) -> str | None:
-    lines = page.headers.get_list("link")
-    link = next_link(lines) if lines else None
-    if link is None:
-        return None
-    try:
-        return next_url(link, page.url)
-    except ValueError as error:
-        raise _incomplete(bounds, str(error)) from error
-
-
-def _incomplete(bounds: Bounds, why: str) -> IncompleteListing:
-    return IncompleteListing(
-        f"the listing of {bounds.what} at {bounds.host} can't be completed: {why}",
-        host=bounds.host,
-    )
+        for digest, manifest in manifests.items():
+            tags = manifest.get("tag") if isinstance(manifest, dict) else None
+            if not is_digest(digest) or not isinstance(tags, list):
+                continue
+            for tag in tags:
+                if isinstance(tag, str) and self._digests.setdefault(tag, digest) != digest:
+                    self._disputed.add(tag)

@@ -57,12 +57,16 @@ class Session:
 
     def error(self, ask: Ask, answer: Answer, sent: Authorization | None) -> RegistryError:
         """What a refusal means; parks the host when it asks for patience."""
-        error = self._wire.refuse(answer, ask.what, self._auth.secrets(sent))
+        error = self._wire.refuse(answer, ask, self._auth.secrets(sent))
         is_password = sent is not None and sent.credential is not None and not sent.token
         if answer.status == 400 and is_password and spec_error(answer.body).code in _ABOUT_PASSWORD:
             # ECR answers so to a password that has expired; it was renewed, and still refused.
             return AuthenticationFailed(error.message, host=error.host, status=400)
         return error
+
+    def secrets(self, sent: Authorization | None) -> tuple[str, ...]:
+        """What must not be shown of an answer to what was sent."""
+        return self._auth.secrets(sent)
 
     async def learn_login(self) -> None:
         """Ask `/v2/` for its challenge, where an answer without a login would be half the truth."""

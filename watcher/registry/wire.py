@@ -10,11 +10,13 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from watcher.core.account import Account
+from watcher.core.host import Counts
 from watcher.errors import ProtocolError, RateLimited, RegistryError
 from watcher.http_client import USER_AGENT, Connections
 from watcher.registry.answer import Answer, failure, spec_error
-from watcher.registry.limits import Lane, Priority, Sleep, with_one_retry
+from watcher.registry.limits import Lane, Priority
 from watcher.registry.realms import Guard
+from watcher.registry.retries import Sleep, with_one_retry
 from watcher.registry.retry_after import retry_after
 from watcher.registry.urls import absolute, origin_of
 
@@ -26,7 +28,8 @@ _PLAIN = (b"Accept-Encoding", b"identity")
 
 
 class Ask(NamedTuple):
-    """One thing asked of a registry. `what` names it in errors; `cap` bounds the body in bytes."""
+    """One thing asked of a registry. `what` names it in errors; `cap` bounds the body in bytes;
+    `if_none_match` is the ETag of what is known already."""
 
     url: str
     what: str
@@ -36,6 +39,8 @@ class Ask(NamedTuple):
     accept: bytes = b"application/json"
     compressed: bool = False
     priority: Priority = Priority.SCHEDULED
+    counts: Counts = Counts.REQUESTS
+    if_none_match: str | None = None
 
 
 class Wire:
@@ -67,19 +72,19 @@ class Wire:
         content: bytes = b"",
         *,
         priority: Priority = Priority.SCHEDULED,
+        counts: Counts = Counts.REQUESTS,
     ) -> Answer:
         """One request, one answer, in its turn and within the time limits."""
-        async with self.lane.turn(priority):
+        async with self.lane.turn(priority, counts):
             reply = await self._connections.exchange(
                 method, url, headers, cap=cap, host=self.host, content=content
             )
         return Answer(reply.status, reply.headers, reply.body, url)
 
-    def refuse(self, answer: Answer, what: str, secrets: tuple[str, ...] = ()) -> RegistryError:
+    def refuse(self, answer: Answer, ask: Ask, secrets: tuple[str, ...] = ()) -> RegistryError:
         """The error of an answer; a host that asks for patience (429, 503) gets it."""
-        return self.patience(answer, self.lane.host_key) or failure(
-            answer, self.host, what, secrets
-        )
+        key = self.lane.key_of(ask.counts)
+        return self.patience(answer, key) or failure(answer, self.host, ask.what, secrets)
 
     def patience(self, answer: Answer, key: str) -> RateLimited | None:
         """Park `key` when the answer asks for it, and say so; None when it does not."""
@@ -106,7 +111,13 @@ class Wire:
             ]
             if authorization is not None and origin_of(url) == home:
                 headers.append((b"Authorization", authorization.encode("ascii")))
-            answer = await self.send(ask.method, url, headers, ask.cap, priority=ask.priority)
+            if ask.if_none_match is not None:
+                headers.append((b"If-None-Match", ask.if_none_match.encode("ascii")))
+            answer = await self.send(
+                ask.method, url, headers, ask.cap, priority=ask.priority, counts=ask.counts
+            )
+            if ask.counts is Counts.NATIVE or origin_of(url) == self.origin:
+                self.lane.note(answer, ask.counts)
             if answer.status not in _REDIRECTS:
                 return answer
             url = await self._next_hop(answer, ask)

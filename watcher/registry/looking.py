@@ -1,0 +1,234 @@
+"""One look at a repository, by the way that costs least, with a complete walk whenever in doubt.
+
+strategy.py says which way; this goes it. What a native API or the tail of a listing says holds
+since a mark that an earlier look left. Only client.py imports it.
+
+    complete walk   no mark of this way, the last walk is long ago, or anything odd
+    native refusal  v2 in the same look, and for an hour
+    disagreement    a tag that only one of walk and native API has: the API rests for an hour
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from watcher.core.account import Account, Strategy
+from watcher.registry.answer import Answer
+from watcher.registry.limits import Lane, Priority
+from watcher.registry.listing import Listing, Recent, Seen, Unchanged
+from watcher.registry.lists import Lists, Repository
+from watcher.registry.native import acr, changed, docker_hub, gitlab, harbor, quay
+from watcher.registry.native.asking import NativeClient, Refused
+from watcher.registry.native.base import SECOND, NewestFirst
+from watcher.registry.native.newest import OVERLAP, Mark, Reading, fingerprint_of, judge
+from watcher.registry.quirks import NativeApi
+from watcher.registry.strategy import (
+    Circumstances,
+    Way,
+    choose,
+    seconds_between_walks,
+    words_for,
+)
+from watcher.registry.tail import PREFIX, TailMark, look_at_tail, mark_of
+from watcher.registry.urls import origin_of
+
+Look = Listing | Unchanged | Recent
+Fetch = Callable[[str], Awaitable[Answer]]
+
+SHORTEST_SHARING = 2.0
+SHARED_PART = 0.1
+_APIS = {
+    NativeApi.QUAY: quay.API,
+    NativeApi.DOCKER_HUB: docker_hub.API,
+    NativeApi.GITLAB: gitlab.API,
+    NativeApi.ACR: acr.API,
+}
+
+
+class Looker:
+    """Looks at the repositories of one account."""
+
+    def __init__(self, account: Account, lists: Lists, native: NativeClient, lane: Lane) -> None:
+        self.watched = 1
+        self._account = account
+        self._lists = lists
+        self._native = native
+        self._lane = lane
+        self._changes = changed.Changes(lane.now, native.misread)
+
+    def expect(self, names: frozenset[str]) -> None:
+        """The repositories (canonical names) that will be looked at."""
+        self.watched = len(names)
+        self._changes.expected = names
+
+    def strategy_of(self, seen: Seen) -> str:
+        """How a look would be taken, as far as is known without asking."""
+        return words_for(self._way(seen, self._native.known_version), self._lane.dialect)
+
+    async def look(self, repository: Repository, seen: Seen) -> Look:
+        """Raises the RegistryError tree; never gives a part of what it promises."""
+        way = self._way(seen, self._native.known_version)
+        if way is Way.V2 and self._needs_version(seen):
+            way = self._way(seen, await self._native.version(repository))
+        if way is Way.NEWEST and self._lane.dialect.native is not None:
+            return await self._newest(_APIS[self._lane.dialect.native], repository, seen)
+        if way is Way.CHANGED:
+            return await self._changed(repository, seen)
+        if way is Way.TAIL:
+            return await self._tail(repository, seen)
+        return await self._walk(repository, seen, reads_digests=way is Way.V2_WITH_DIGESTS)
+
+    def _way(self, seen: Seen, version: str | None) -> Way:
+        given = Circumstances(
+            strategy=self._account.strategy,
+            wants_digests=seen.wants_digests,
+            wants_deletions=seen.wants_deletions,
+            tags=seen.tags,
+            page_size=self._lists.page_size,
+            watched=self.watched,
+            version=version,
+        )
+        way = choose(self._lane.dialect, given)
+        if way is Way.V2 and self._has_tail(seen) and not seen.wants_deletions:
+            return Way.TAIL  # a listing may have more entries than count as tags
+        return way
+
+    def _has_tail(self, seen: Seen) -> bool:
+        appends = self._lane.dialect.appends and self._account.strategy is not Strategy.V2
+        return appends and seen.mark is not None and seen.mark.startswith(PREFIX)
+
+    def _needs_version(self, seen: Seen) -> bool:
+        """Whether only the version is wanting for another way than v2."""
+        is_unknown = self._native.known_version is None
+        return is_unknown and self._way(seen, harbor.FIRST_THAT_TELLS) is Way.CHANGED
+
+    def _is_due(self, seen: Seen) -> bool:
+        """Whether a complete walk has to come, whatever else is known."""
+        now, walked = self._lane.now(), seen.walked
+        return walked is None or not 0 <= now - walked < seconds_between_walks(seen.interval)
+
+    async def _walk(
+        self,
+        repository: Repository,
+        seen: Seen,
+        *,
+        reads_digests: bool = False,
+        mark: str | None = None,
+    ) -> Listing | Unchanged:
+        """A complete walk of v2; `mark` is what to hand in next time, a tail's where there is
+        one."""
+        answer, last = await self._lists.tags(
+            repository,
+            seen.fingerprint,
+            reads_digests=reads_digests,
+            in_full=self._is_due(seen),
+        )
+        if self._lane.dialect.appends and self._account.strategy is not Strategy.V2:
+            mark = mark_of(last, self._lists.pages(repository).source) if answer.pages > 1 else None
+        return replace(answer, mark=mark)
+
+    async def _tail(self, repository: Repository, seen: Seen) -> Look:
+        mark = TailMark.read(seen.mark, f"{repository.url}/tags/list")
+        if mark is not None and not self._is_due(seen):
+            source = self._lists.pages(repository).source
+            answer = await look_at_tail(mark, source, origin_of(repository.url))
+            if answer is not None:
+                return answer
+        return await self._walk(repository, seen)
+
+    async def _changed(self, repository: Repository, seen: Seen) -> Look:
+        is_urgent = repository.priority is Priority.URGENT
+        longest = -1.0 if is_urgent else max(SHORTEST_SHARING, seen.interval * SHARED_PART)
+
+        async def ask(fetch: Fetch) -> changed.Told | None:
+            return await self._changes.of(repository.name, fetch, self._native.origin, longest)
+
+        told = await self._native.attempt(repository, ask)
+        if told is None:
+            kept = seen.mark if changed.is_mark(seen.mark) else None
+            return await self._walk(repository, seen, mark=kept)
+        if seen.mark == changed.written(told.at) and not self._is_due(seen):
+            return Unchanged(None, 0, tells_digests=True, mark=seen.mark)
+        # The time was read before the walk: what comes in between changes it once more.
+        return await self._walk(repository, seen, mark=told.mark())
+
+    async def _newest(self, api: NewestFirst, repository: Repository, seen: Seen) -> Look:
+        mark = Mark.read(seen.mark, api)
+        is_due = mark is None or self._is_due(seen)
+        reading = await self._read(api, repository, None if is_due or mark is None else mark)
+        if reading is None:
+            kept = seen.mark if mark is not None else None
+            return await self._walk(repository, seen, mark=kept)
+        if mark is not None and not is_due:
+            if reading.page == mark.page:
+                return Unchanged(None, reading.pages, tells_digests=True, mark=seen.mark)
+            answer = judge(api, mark, reading)
+            if answer is not None:
+                return answer
+        walked = await self._walk(repository, seen)
+        if isinstance(walked, Listing) and await self._disagree(api, repository, reading, walked):
+            return walked
+        return replace(walked, mark=_next_mark(mark, reading).written(api))
+
+    async def _read(
+        self, api: NewestFirst, repository: Repository, mark: Mark | None
+    ) -> Reading | None:
+        """The pages since the mark; the first one alone where that is as it was, or without one.
+        None: the API has no answer now."""
+
+        async def read(fetch: Fetch) -> Reading:
+            reading = Reading(mark.since if mark else None)
+            url: str | None = self._first(api, repository)
+            while url is not None:
+                answer = await fetch(url)
+                fingerprint = fingerprint_of(answer.body)
+                if mark is not None and reading.is_same(fingerprint, mark):
+                    break
+                try:
+                    url = reading.add(api.read(answer, url), fingerprint)
+                except ValueError as error:
+                    raise self._native.misread(answer, error) from error
+            return reading
+
+        return await self._native.attempt(repository, read)
+
+    def _first(self, api: NewestFirst, repository: Repository) -> str:
+        try:
+            return api.first(self._native.origin, repository.name)
+        except ValueError as error:
+            reason = f"has no repository {repository.name}: {error}"
+            raise Refused(reason, for_all=False) from error
+
+    async def _disagree(
+        self, api: NewestFirst, repository: Repository, reading: Reading, walked: Listing
+    ) -> bool:
+        """Whether walk and API tell of different tags; then the API rests. What was pushed or
+        deleted between them is no difference: the API is asked once more."""
+        fresh = (self._lane.now() - OVERLAP) * SECOND
+        listed = frozenset(walked.tags)
+        extra = {tag for tag, entry in reading.entries.items() if entry.at < fresh} - listed
+        wanting = listed - reading.entries.keys() if reading.is_complete else frozenset()
+        if not extra and not wanting:
+            return False
+        again = await self._read(api, repository, None)
+        if again is None:
+            return True
+        extra &= again.entries.keys()
+        wanting = wanting - again.entries.keys() if again.is_complete else frozenset()
+        if not extra and not wanting:
+            return False
+        self._native.standing.refused(
+            repository.name,
+            f"and v2 tell of different tags of {repository.name} ({min(extra | wanting)})",
+        )
+        return True
+
+
+def _next_mark(mark: Mark | None, reading: Reading) -> Mark:
+    """After a complete walk: what moved since the old mark is still to be told, unless that is
+    more than can be read."""
+    reached = reading.mark()
+    if mark is None or mark.around == reached.around or reading.is_exhausted:
+        return reached
+    return Mark(mark.second, total=reading.total)

@@ -1,0 +1,190 @@
+"""Asking a registry's own API: with which login, and what comes of an answer that is none.
+
+    GitLab, ACR    the login of the v2 API, for the repository's pull scope
+    Quay           an OAuth token ($oauthtoken) as Bearer; a robot's password is never sent there
+    Docker Hub     nothing, or once that is refused a token of its own for the password
+    Harbor         the password (Basic)
+
+Nothing secret goes to another origin than the API's. Whatever is no answer leaves as None, and the
+caller asks v2: an API beside v2 is a convenience, never a condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from watcher.core.account import Account
+from watcher.core.host import Counts
+from watcher.errors import AuthenticationFailed, RateLimited, RegistryError, TransportError
+from watcher.registry.answer import Answer, is_html
+from watcher.registry.excerpts import excerpt
+from watcher.registry.limits import Lane
+from watcher.registry.lists import Repository
+from watcher.registry.logins import Logins
+from watcher.registry.native import harbor
+from watcher.registry.native.hub_login import HubLogin
+from watcher.registry.native.standing import Standing
+from watcher.registry.quirks import NativeApi
+from watcher.registry.session import Session
+from watcher.registry.token_server import basic
+from watcher.registry.urls import origin_of
+from watcher.registry.wire import Ask, Wire
+
+PAGE_CAP = 4 * 1024 * 1024
+QUAY_OAUTH_USER = "$oauthtoken"
+LONGEST_QUEUE = 10.0
+"""Seconds of its pace that may wait for the API; beyond that v2 is sooner."""
+
+DAY = 24 * 3600.0
+_OK, _SERVER_ERROR, _TIME_OUT, _UNKNOWN_METHOD = 200, 500, 408, 405
+
+T = TypeVar("T")
+Fetch = Callable[[str], Awaitable[Answer]]
+Work = Callable[[Fetch], Awaitable[T]]
+
+
+class Refused(Exception):
+    """The API has no usable answer: for this repository, or for none."""
+
+    def __init__(self, reason: str, *, for_all: bool) -> None:
+        super().__init__(reason)
+        self.for_all = for_all
+
+
+class Resting(Exception):
+    """The API is not to be asked now."""
+
+
+class NativeClient:
+    """The native API of one account's registry."""
+
+    def __init__(
+        self, account: Account, wire: Wire, session: Session, logins: Logins, lane: Lane
+    ) -> None:
+        self._registry = account.registry
+        self._wire = wire
+        self._session = session
+        self._logins = logins
+        self._lane = lane
+        self._hub = HubLogin(wire, logins)
+        self._waiting = 0
+        self._version: str | None = None
+        self._version_asked = 0.0
+        self.standing = Standing(f"{account.registry.name}: the registry's own API", lane.now)
+
+    @property
+    def origin(self) -> str:
+        """Where the API is: with the registry, but for Docker Hub itself."""
+        elsewhere = self._lane.dialect.native_url
+        return elsewhere if elsewhere and self._registry.is_docker_hub else self._wire.origin
+
+    @property
+    def known_version(self) -> str | None:
+        """What the registry said of its version, if it was asked."""
+        found = self._lane.facts.recognition
+        return self._version or (found.version if found else None)
+
+    async def version(self, repository: Repository) -> str | None:
+        """Harbor's version, which it tells to who has logged in; asked once a day."""
+        now = self._lane.now()
+        if self._version_asked and 0 <= now - self._version_asked < DAY:
+            return self._version
+        self._version_asked = now
+
+        async def ask(fetch: Fetch) -> str | None:
+            answer = await fetch(harbor.system_info(self.origin))
+            try:
+                return harbor.read_version(answer)
+            except ValueError as error:
+                raise self.misread(answer, error) from error
+
+        self._version = await self.attempt(repository, ask)
+        return self._version
+
+    async def attempt(self, repository: Repository, work: Work[T]) -> T | None:
+        """Do what asks the API, by the function that is handed over; None: it has no answer now.
+
+        `work` raises ValueError for what it does not understand.
+        """
+        if self._is_crowded():
+            return None
+        self._waiting += 1
+        try:
+            result = await work(lambda url: self._fetch(url, repository))
+        except (RateLimited, AuthenticationFailed, Resting):
+            return None
+        except TransportError:
+            self.standing.failed()
+            return None
+        except Refused as refusal:
+            self.standing.refused(repository.name, str(refusal), for_all=refusal.for_all)
+            return None
+        except RegistryError as error:
+            self.standing.refused(repository.name, f"is of no use: {error.message}")
+            return None
+        finally:
+            self._waiting -= 1
+        self.standing.answered()
+        return result
+
+    def misread(self, answer: Answer, error: ValueError) -> Refused:
+        """What to raise for an answer of an unknown form."""
+        shown = excerpt(answer.body, (*self._logins.secrets, *self._hub.secrets))
+        return Refused(f"sent what can't be read ({error}); {shown}", for_all=True)
+
+    def _is_crowded(self) -> bool:
+        pace = self._lane.dialect.native_requests_per_second
+        return pace is not None and self._waiting >= pace * LONGEST_QUEUE
+
+    async def _fetch(self, url: str, repository: Repository) -> Answer:
+        if not self.standing.may_ask(repository.name):
+            raise Resting
+        ask = Ask(
+            url=url,
+            what=f"{repository.what} by its own API",
+            cap=PAGE_CAP,
+            scope=repository.scope,
+            compressed=True,
+            priority=repository.priority,
+            counts=Counts.NATIVE,
+        )
+        answer = await self._ask(ask)
+        patience = self._wire.patience(answer, self._lane.key_of(Counts.NATIVE))
+        if patience is not None:
+            raise patience
+        if answer.status >= _SERVER_ERROR or answer.status == _TIME_OUT:
+            raise TransportError(
+                f"{self._wire.host} answered {answer.status}", host=self._wire.host
+            )
+        if answer.status != _OK:
+            for_all = answer.status == _UNKNOWN_METHOD
+            raise Refused(f"answered {answer.status} for {repository.what}", for_all=for_all)
+        if origin_of(answer.url) != self.origin:
+            raise Refused("redirects to another host", for_all=True)
+        if is_html(answer):
+            raise Refused("sent a web page", for_all=True)
+        return answer
+
+    async def _ask(self, ask: Ask) -> Answer:
+        match self._lane.dialect.native:
+            case NativeApi.DOCKER_HUB:
+                return await self._hub.ask(ask, self.origin)
+            case NativeApi.QUAY:
+                header = await self._oauth_token()
+            case NativeApi.HARBOR:
+                header = await self._password()
+            case _:
+                answer, _ = await self._session.ask(ask)
+                return answer
+        return await self._wire.deliver(ask, header, self.origin)
+
+    async def _oauth_token(self) -> str | None:
+        credential = await self._logins.current()
+        if credential.username != QUAY_OAUTH_USER or not credential.password:
+            return None
+        return f"Bearer {credential.password}"
+
+    async def _password(self) -> str | None:
+        credential = await self._logins.current()
+        return basic(credential) if credential.password is not None else None
