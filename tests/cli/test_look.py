@@ -1,4 +1,4 @@
-"""try, explain, plan, render: what would match, why, what it costs, what would be written."""
+"""try, explain, render: what would match, why, what would be written."""
 
 from __future__ import annotations
 
@@ -105,42 +105,6 @@ def test_explain_knows_the_nearest_trigger(bench: Bench) -> None:
     bench.configure("127.0.0.1:1")
     assert "did you mean 'web'?" in bench.run("explain", "wbe", code=2).stderr
 
-
-@pytest.mark.parametrize(
-    ("account", "listings"),
-    [
-        pytest.param("poll: 60s", 60, id="each minute"),
-        pytest.param("poll: {cron: '0 * * * *'}", 1, id="cron"),
-        pytest.param("poll: 30s", 120, id="twice a minute"),
-    ],
-)
-def test_plan_counts_listings_per_hour(bench: Bench, account: str, listings: int) -> None:
-    bench.configure("127.0.0.1:1", account=account)
-    (row,) = bench.json("plan")
-    assert row["listings"] == listings
-    assert row["warning"] is None
-
-
-def test_plan_counts_a_digest_for_each_tag_that_may_move(
-    bench: Bench, registry: FakeRegistry
-) -> None:
-    registry.seed([REPOSITORY], ["a", "b", "latest"])
-    bench.configure(registry.address, account="poll: 60s", trigger="changes: [moved]")
-    bench.run("run", "--once")
-    assert bench.json("plan")[0]["digests"] == 120
-
-
-def test_plan_warns_above_a_quota(bench: Bench) -> None:
-    path = bench.configure("quay.io", account="poll: 1s")
-    path.write_text(
-        path.read_text().replace("plain_http: true", "").replace("[acme/web]", str(NAMES))
-    )
-    (row,) = bench.json("plan")
-    assert "quota" in row["warning"]
-    assert "warning: quay.io" in bench.run("plan").stdout
-
-
-NAMES = ["acme/web", *(f"acme/r{number}" for number in range(9))]
 
 MANIFEST = """\
 apiVersion: v1

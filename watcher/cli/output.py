@@ -101,25 +101,35 @@ def problem_json(problem: Problem) -> dict[str, object]:
 
 
 def table(columns: Sequence[str], rows: Iterable[Row], *, empty: str) -> None:
-    """Rows under their columns; `empty` is said where there are none."""
-    cells = [[cell(value) for value in row] for row in rows]
+    """Rows under their columns, numbers to the right; `empty` is said where there are none."""
+    values = list(rows)
+    cells = [[cell(value) for value in row] for row in values]
+    right = [_are_numbers([row[index] for row in values]) for index in range(len(columns))]
     if not cells:
         say(empty)
     elif sys.stdout.isatty():
-        _rich_table(columns, cells)
+        _rich_table(columns, cells, right)
     else:
-        _plain_table(columns, cells)
+        _plain_table(columns, cells, right)
 
 
-def _plain_table(columns: Sequence[str], rows: list[list[str]]) -> None:
+def _are_numbers(values: Iterable[object]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(type(value) in (int, float) for value in known)
+
+
+def _plain_table(columns: Sequence[str], rows: list[list[str]], right: Sequence[bool]) -> None:
     lines = [[column.upper() for column in columns], *rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
-        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        padded = (
+            text.rjust(width) if is_number else text.ljust(width)
+            for text, width, is_number in zip(line, widths, right, strict=True)
+        )
         sys.stdout.write("  ".join(padded).rstrip() + "\n")
 
 
-def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:
+def _rich_table(columns: Sequence[str], rows: list[list[str]], right: Sequence[bool]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -128,7 +138,12 @@ def _rich_table(columns: Sequence[str], rows: list[list[str]]) -> None:
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         longest = max(len(row[index]) for row in rows)
-        drawn.add_column(column, overflow="fold", no_wrap=longest <= _SHORT)
+        drawn.add_column(
+            column,
+            overflow="fold",
+            no_wrap=longest <= _SHORT,
+            justify="right" if right[index] else "left",
+        )
     for row in rows:
         drawn.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row))
     Console(file=sys.stdout).print(drawn)

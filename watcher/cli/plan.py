@@ -1,73 +1,149 @@
-"""`watcher plan`: predicted requests per hour and registry, against what the registry allows.
+"""`watcher plan`: predicted requests per hour for each registry, account and trigger, against what
+the registry allows.
 
-The quotas are those of registries' own documentation, per hour; a registry that publishes none
-has none here. Only requests that the polls themselves make are predicted, not those of pipelines.
+What registries allow is in registry/quirks.py and in what they said themselves; a registry that
+publishes no quota has none here. Only requests that the polls themselves make are predicted.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import load_config, read_store
 
 if TYPE_CHECKING:
+    from watcher.cli.prediction import AccountCost, Cost
+    from watcher.cli.pressure import Left
     from watcher.config.load import Config
-    from watcher.core.account import Account
-    from watcher.core.poll import RepositoryStatus
+    from watcher.core.host import Counted, Quota, Recognition
     from watcher.store.sqlite import Store
 
-HOUR = 3600.0
-TOKEN_SECONDS = 300.0  # what Docker Hub gives; others give longer ones
 
-QUOTAS: tuple[tuple[str, float, str], ...] = (
-    ("index.docker.io", 60_000, "abuse limit, some 1000 a minute; listings and HEAD are no pulls"),
-    ("ghcr.io", 44_000 * 60, "44000 reads a minute"),
-    ("quay.io", 5 * HOUR, "5 listings a second and address"),
-    ("*.azurecr.io", 60_000, "1000 reads a minute (Basic)"),
-    ("*-docker.pkg.dev", 60_000 * 60, "60000 requests a minute, region and project"),
-    ("gcr.io", 60_000 * 60, "60000 requests a minute, region and project"),
-    ("*.gcr.io", 60_000 * 60, "60000 requests a minute, region and project"),
-)
+class Stored(NamedTuple):
+    """What the state file holds of hosts: nothing before the first run."""
 
-
-@dataclass(slots=True)
-class Load:
-    """Requests per hour to one registry."""
-
-    registry: str
-    repositories: int = 0
-    listings: float = 0.0
-    digests: float = 0.0
-    tokens: float = 0.0
-    catalogs: float = 0.0
-
-    @property
-    def total(self) -> float:
-        return self.listings + self.digests + self.tokens + self.catalogs
+    recognised: Mapping[str, Recognition]
+    quotas: Mapping[Counted, Quota]
 
 
 @command("plan", short_help="Predicted requests per hour and registry.")
 @pass_invocation
 def plan(invocation: Invocation) -> None:
-    """Predicted requests per hour for each registry, and a warning where that is above its quota.
+    """Predicted requests per hour for each registry, account and trigger, and a warning where the
+    registry allows less.
 
-    What is known of the repositories (how many there are in a catalog, how many tags they have)
-    comes from the state file: the prediction is better after the first pass.
+    What is known of the repositories (how many there are in a catalog, how many tags they have,
+    which kind of registry it is) comes from the state file: the prediction is better after the
+    first pass.
     """
     config = load_config(invocation)
     now = invocation.now().timestamp()
     with read_store(config) as store:
-        loads = predict(config, store, now)
-    rows = [_row(load) for load in loads]
+        stored = Stored({}, {}) if store is None else Stored(store.recognised(), store.quotas())
+        costs = _costs(config, store, stored, now)
+    rows = [_row(name, accounts, stored, now) for name, accounts in _by_registry(costs).items()]
     if invocation.json:
         output.print_json(rows)
-        return
+    else:
+        _print(rows)
+
+
+def _costs(config: Config, store: Store | None, stored: Stored, now: float) -> list[AccountCost]:
+    from watcher.cli.prediction import predict
+    from watcher.cli.status import watched
+
+    return [
+        predict(
+            account,
+            config.triggers,
+            watched(config, account, store),
+            store,
+            stored.recognised.get(account.registry.name),
+            now,
+        )
+        for account in config.accounts
+    ]
+
+
+def _by_registry(costs: Iterable[AccountCost]) -> dict[str, list[AccountCost]]:
+    """In the order of the config's accounts."""
+    found: dict[str, list[AccountCost]] = {}
+    for cost in costs:
+        found.setdefault(cost.account.registry.name, []).append(cost)
+    return found
+
+
+def _row(registry: str, accounts: list[AccountCost], stored: Stored, now: float) -> dict[str, Any]:
+    from watcher.cli.prediction import Cost
+    from watcher.cli.pressure import left_of, warnings
+
+    total = Cost()
+    for each in accounts:
+        total = total.plus(each.cost)
+    quota = next((each.dialect.quota for each in accounts if each.dialect.quota), None)
+    left = left_of(registry, accounts, stored.quotas, now)
+    said = list(warnings(registry, accounts, left, now))
+    return {
+        "registry": registry,
+        "repositories": sum(each.repositories for each in accounts),
+        **_rounded(total),
+        "quota": round(quota.requests) if quota is not None else None,
+        "quota_note": quota.note if quota is not None else None,
+        "warning": "; ".join(said) or None,
+        "warnings": said,
+        "left": [_left_row(each) for each in left],
+        "accounts": [_account_row(each) for each in accounts],
+        "triggers": [
+            {
+                "name": name,
+                "account": each.account.name,
+                "adds": round(adds),
+                "without": round(total.total - adds),
+            }
+            for each in accounts
+            for name, adds in each.triggers.items()
+        ],
+    }
+
+
+def _account_row(each: AccountCost) -> dict[str, Any]:
+    return {
+        "name": each.account.name,
+        "dialect": each.dialect.name.value if each.dialect.name is not None else None,
+        "known": each.knowledge.value,
+        "strategy": each.account.strategy.value,
+        "looks": dict(each.strategies),
+        "http2": each.uses_http2,
+        "interval": each.interval,
+        "repositories": each.repositories,
+        **_rounded(each.cost),
+    }
+
+
+def _left_row(left: Left) -> dict[str, Any]:
+    return {
+        "account": left.account,
+        "counted": left.what,
+        "allowed": left.quota.allowed,
+        "remaining": left.quota.remaining,
+        "resets": output.rfc3339(left.quota.resets),
+    }
+
+
+def _rounded(cost: Cost) -> dict[str, int]:
+    return {
+        "listings": round(cost.listings),
+        "catalogs": round(cost.catalogs),
+        "digests": round(cost.digests),
+        "tokens": round(cost.tokens),
+        "total": round(cost.total),
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
     output.table(
         ("registry", "repositories", "listings/h", "digests/h", "tokens/h", "total/h", "quota/h"),
         (
@@ -78,88 +154,55 @@ def plan(invocation: Invocation) -> None:
                 row["digests"],
                 row["tokens"],
                 row["total"],
-                row["quota"] or "not published",
+                row["quota"],
             )
             for row in rows
         ),
         empty="no accounts, no requests",
     )
+    if rows:
+        _print_accounts([account for row in rows for account in row["accounts"]])
+        _print_triggers([trigger for row in rows for trigger in row["triggers"]])
     for row in rows:
-        if row["warning"]:
-            output.say(f"warning: {row['warning']}")
+        for warning in row["warnings"]:
+            output.say(f"warning: {warning}")
 
 
-def predict(config: Config, store: Store | None, now: float) -> list[Load]:
-    """The load on each registry, in the order of the accounts."""
-    loads: dict[str, Load] = {}
-    for account in config.accounts:
-        load = loads.setdefault(account.registry.name, Load(account.registry.name))
-        _add(config, account, store, now, load)
-    return list(loads.values())
+def _print_accounts(accounts: list[dict[str, Any]]) -> None:
+    output.say()
+    output.table(
+        ("account", "kind", "known", "looked at by", "http/2", "every", "total/h"),
+        (
+            (
+                account["name"],
+                account["dialect"],
+                account["known"],
+                _looks(account["looks"]),
+                account["http2"],
+                output.length(account["interval"]),
+                account["total"],
+            )
+            for account in accounts
+        ),
+        empty="",
+    )
 
 
-def _add(config: Config, account: Account, store: Store | None, now: float, load: Load) -> None:
-    from watcher.cli.status import watched
-    from watcher.core.schedule import interval
-
-    polls = HOUR / interval(account.poll, now).total_seconds()
-    found = watched(config, account, store)
-    load.repositories += len(found)
-    load.listings += polls * sum(_pages(status.tags, account) for status in found)
-    load.digests += polls * sum(_tracked(config, account, status, store) for status in found)
-    load.tokens += len(found) * min(polls, HOUR / TOKEN_SECONDS)
-    if account.catalog is not None:
-        pages = _pages(len(found), account)
-        load.catalogs += pages * HOUR / account.catalog.refresh.total_seconds()
+def _looks(looks: dict[str, int]) -> str:
+    """`v2`, or how many repositories each way is taken for."""
+    if len(looks) < 2:
+        return next(iter(looks), "")
+    return ", ".join(f"{words}: {count}" for words, count in looks.items())
 
 
-def _pages(items: int, account: Account) -> int:
-    return max(1, math.ceil(items / account.limits.page_size))
-
-
-def _tracked(
-    config: Config, account: Account, status: RepositoryStatus, store: Store | None
-) -> int:
-    """How many tags of the repository need a digest at each poll."""
-    from watcher.core.account import DigestTracking
-    from watcher.core.change import ChangeKind
-    from watcher.core.trigger import applies, wants_digest
-
-    if account.track_digests is DigestTracking.OFF or store is None:
-        return 0
-    if account.track_digests is DigestTracking.ALL:
-        return status.tags
-    triggers = [t for t in config.triggers if applies(t, account.name, status.repository)]
-    if not any(ChangeKind.MOVED in trigger.changes for trigger in triggers):
-        return 0
-    present = store.known(account.name, status.repository).present
-    return sum(wants_digest(triggers, tag) for tag in present)
-
-
-def _row(load: Load) -> dict[str, Any]:
-    quota, note = next(_quotas(load.registry), (None, None))
-    total = round(load.total)
-    warning = None
-    if quota is not None and total > quota:
-        warning = (
-            f"{load.registry}: {total} requests an hour are predicted, its quota is {quota:.0f} "
-            f"({note}); poll less often, or fewer repositories"
-        )
-    return {
-        "registry": load.registry,
-        "repositories": load.repositories,
-        "listings": round(load.listings),
-        "catalogs": round(load.catalogs),
-        "digests": round(load.digests),
-        "tokens": round(load.tokens),
-        "total": total,
-        "quota": round(quota) if quota is not None else None,
-        "quota_note": note,
-        "warning": warning,
-    }
-
-
-def _quotas(registry: str) -> Iterator[tuple[float, str]]:
-    for pattern, quota, note in QUOTAS:
-        if fnmatchcase(registry, pattern):
-            yield quota, note
+def _print_triggers(triggers: list[dict[str, Any]]) -> None:
+    output.say()
+    output.table(
+        ("trigger", "account", "adds/h", "without it/h"),
+        (
+            (trigger["name"], trigger["account"], trigger["adds"], trigger["without"])
+            for trigger in triggers
+            if trigger["adds"]
+        ),
+        empty="no trigger adds requests to those of its account",
+    )
