@@ -18,7 +18,7 @@ EXECUTION_KEYS = {
 STAGE_KEYS = {"name", "type", "status", "attempts", "started", "finished", "error", "outputs"}
 STATUS_KEYS = {
     "account", "repository", "state", "tags", "last_check", "last_success", "last_error",
-    "next_check",
+    "next_check", "parked_until", "parked_by",
 }  # fmt: skip
 
 

@@ -101,6 +101,38 @@ async def test_a_free_place_goes_to_the_account_with_the_fewest_requests_under_w
     await end(*held, *waiting)
 
 
+async def test_an_urgent_request_goes_before_fairness() -> None:
+    scene = Scene.of(4, 4)
+    held = [scene.ask(lane) for lane in (0, 0, 1, 1)]
+    await settle()
+    waiting = [scene.ask(1), scene.ask(0, Priority.URGENT)]
+    await settle()
+    held[3].over.set()
+    await settle()
+    assert scene.order[-1] is waiting[1]
+    await end(*held, *waiting)
+
+
+async def test_nobody_overtakes_who_waits_for_the_pace() -> None:
+    clock, order = Clock(), []
+    lane = HostLimits(clock=clock).lane(account(requests_per_second=0.01))
+
+    async def request(name: str) -> None:
+        async with lane.turn():
+            order.append(name)
+
+    tasks = []
+    for name in ("first", "second", "third"):
+        tasks.append(asyncio.create_task(request(name)))
+        await settle()
+        clock.now += 50
+    await settle()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == ["first", "second"]
+
+
 @pytest.mark.parametrize(
     ("concurrency", "most"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 @command("status", short_help="Repositories and how they fare.")
 @click.argument("selection", required=False, metavar="[ACCOUNT[/REPOSITORY]]")
+@click.option(
+    "--hosts", "of_hosts", is_flag=True, help="Registries instead: parked until, still allowed."
+)
 @pass_invocation
-def status(invocation: Invocation, selection: str | None) -> None:
+def status(invocation: Invocation, selection: str | None, *, of_hosts: bool) -> None:
     """Each watched repository with its state, last check, last success, last error, next check.
 
     States: ok, pending (not polled yet), quarantined (a doubtful listing), failing, parked (the
@@ -31,6 +34,9 @@ def status(invocation: Invocation, selection: str | None) -> None:
     """
     config = load_config(invocation)
     now = invocation.now()
+    if of_hosts:
+        _show_hosts(invocation, config, selection)
+        return
     with read_store(config) as store:
         rows = list(_rows(config, store, selection, now.timestamp()))
     if invocation.json:
@@ -42,7 +48,7 @@ def status(invocation: Invocation, selection: str | None) -> None:
             (
                 row["account"],
                 row["repository"],
-                row["state"],
+                _state(row, now),
                 row["tags"],
                 output.moment(row["last_check"], now),
                 output.moment(row["last_success"], now),
@@ -53,6 +59,25 @@ def status(invocation: Invocation, selection: str | None) -> None:
         ),
         empty="no repositories are watched",
     )
+
+
+def _show_hosts(invocation: Invocation, config: Config, selection: str | None) -> None:
+    from watcher.cli import host_status
+
+    chosen, _ = select(config, selection)
+    now = invocation.now()
+    with read_store(config) as store:
+        if invocation.json:
+            output.print_json(list(host_status.rows(config, store, chosen, now)))
+        else:
+            host_status.show(config, store, chosen, now)
+
+
+def _state(row: dict[str, Any], now: datetime) -> str:
+    """The state's word; of what is parked, also who asked for it and until when."""
+    if row["parked_by"] is None:
+        return str(row["state"])
+    return f"parked by {row['parked_by']} until {output.moment(row['parked_until'], now)}"
 
 
 def _rows(
@@ -106,8 +131,7 @@ def _row(
     from watcher.core.schedule import interval
 
     gap = interval(account.poll, now)
-    host = account.registry.name
-    until = max(blocked.get(host, 0.0), blocked.get(f"{host}/{account.name}", 0.0))
+    until, parked_by = _parked(account, blocked, now)
     state = repository_state(
         found,
         now=now,
@@ -126,7 +150,23 @@ def _row(
         "last_success": output.rfc3339(found.last_success),
         "last_error": found.last_error,
         "next_check": output.rfc3339(due),
+        "parked_until": output.rfc3339(until),
+        "parked_by": parked_by,
     }
+
+
+def _parked(
+    account: Account, blocked: dict[str, float], now: float
+) -> tuple[float | None, str | None]:
+    """Until when nothing is asked with the account, and whether for its host's sake or its own."""
+    from watcher.core.host import place_of
+
+    host = account.registry.name
+    whole, own = blocked.get(host, 0.0), blocked.get(place_of(host, account.name), 0.0)
+    until = max(whole, own)
+    if until <= now:
+        return None, None
+    return until, "host" if whole >= own else "account"
 
 
 @command("activity", short_help="What was seen, and what became of it.")

@@ -88,6 +88,7 @@ class App:
         self.members: dict[str, Member] = {}
         self._catalogs = dict(catalogs)
         self._flushed = self._of_hosts()
+        self._flushed_parkings = hosts.parkings
         self._runner: EmbeddedRunner | None = None
         for account in config.accounts:
             self.members[account.name] = self.member(account)
@@ -159,13 +160,14 @@ class App:
 
     @property
     def has_unflushed_blocks(self) -> bool:
-        """Whether a host or account was parked or freed since the bookkeeping was written."""
-        return self.hosts.blocked() != self._flushed.blocked
+        """Whether a host or account was parked since the bookkeeping was to be written."""
+        return self.hosts.parkings != self._flushed_parkings
 
     async def flush(self) -> None:
         """Write the bookkeeping in one transaction; a state file that can't be written is said,
         and the batch is kept for the next time."""
         statuses = self.board.take_unflushed()
+        self._flushed_parkings = self.hosts.parkings
         hosts, catalogs = self._of_hosts(), self._seen_catalogs()
         if not statuses and hosts == self._flushed and catalogs == self._catalogs:
             return

@@ -15,6 +15,7 @@ from watcher.daemon.once import Selection
 from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.watch import AccountWatch
 from watcher.errors import UsageError
+from watcher.registry.limits import Priority
 from watcher.telemetry.events import Event
 
 Place = tuple[str, str]
@@ -107,7 +108,7 @@ class RequestDesk:
     async def _fast_forward(self, places: list[Place]) -> list[PollOutcome]:
         """One after another; a reload may take an account away meanwhile."""
         return [
-            await member.poller.poll(repository, Purpose.FAST_FORWARD)
+            await member.poller.poll(repository, Purpose.FAST_FORWARD, Priority.URGENT)
             for account, repository in places
             if (member := self._app.members.get(account)) is not None
         ]

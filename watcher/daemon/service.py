@@ -125,7 +125,7 @@ class Service:
     def _noticed(self, outcome: PollOutcome) -> None:
         if outcome.executions or outcome.error is not None:
             self._app.wake_runner()  # a poll can run out of time while what it queued is written
-        if outcome.until is not None and self._app.has_unflushed_blocks:
+        if self._app.has_unflushed_blocks:
             self._flush_now()  # a Retry-After has to outlive a kill, too (SPEC 5)
         self._desk.noticed(outcome)
 

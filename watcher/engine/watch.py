@@ -19,6 +19,7 @@ from watcher.engine.repositories import RepositoryList
 from watcher.engine.work_queue import WorkQueue
 from watcher.errors import WatcherError
 from watcher.registry.client import RegistryClient
+from watcher.registry.limits import Priority
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
@@ -88,12 +89,12 @@ class AccountWatch:
     async def work(self) -> None:
         """Poll what the queue gives, for ever; run one of these per unit of concurrency."""
         while True:
-            name = await self._queue.get()
+            name, is_urgent = await self._queue.get()
             try:
                 if name == CATALOG:
                     await self._read_catalog()
                 else:
-                    await self._poll(name)
+                    await self._poll(name, Priority.URGENT if is_urgent else Priority.SCHEDULED)
             finally:
                 self._queue.done(name)
 
@@ -104,12 +105,12 @@ class AccountWatch:
             del self._due_at[name]
         self._plan_new(repositories.names)
 
-    async def _poll(self, repository: str) -> None:
+    async def _poll(self, repository: str, priority: Priority) -> None:
         if not self.repositories.has(repository):
             return
         status = self._board.get(self.account.name, repository)
         started = self._clock()
-        outcome = await self.poller.poll(repository, Purpose.DETECT)
+        outcome = await self.poller.poll(repository, Purpose.DETECT, priority)
         due = schedule.next_due(
             self.account.poll,
             key=_key(status),

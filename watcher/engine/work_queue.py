@@ -10,9 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+
+
+class Next(NamedTuple, Generic[Key]):
+    """What is to be looked at now, and whether an operator waits for it."""
+
+    key: Key
+    is_urgent: bool
 
 
 class WorkQueue(Generic[Key]):
@@ -21,9 +28,9 @@ class WorkQueue(Generic[Key]):
     def __init__(self) -> None:
         self._urgent: deque[Key] = deque()
         self._scheduled: deque[Key] = deque()
-        self._waiting: set[Key] = set()
+        self._waiting: dict[Key, bool] = {}  # whether it is urgent, as is what comes after a look
         self._in_progress: set[Key] = set()
-        self._dirty: set[Key] = set()
+        self._dirty: dict[Key, bool] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
@@ -37,17 +44,18 @@ class WorkQueue(Generic[Key]):
     def put(self, key: Key, *, urgent: bool = False) -> None:
         """Ask for one more look at the key; a second ask before the look changes nothing."""
         if key in self._in_progress:
-            self._dirty.add(key)
+            self._dirty[key] = urgent or self._dirty.get(key, False)
             return
         if key in self._waiting:
-            if urgent:
+            if urgent and not self._waiting[key]:
+                self._waiting[key] = True
                 self._urgent.append(key)  # its scheduled place becomes stale, `get` passes over it
             return
-        self._waiting.add(key)
+        self._waiting[key] = urgent
         (self._urgent if urgent else self._scheduled).append(key)
         self._wake_one()
 
-    async def get(self) -> Key:
+    async def get(self) -> Next[Key]:
         """The next key; it counts as in progress until `done` is called with it."""
         while not self._waiting:
             getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -60,16 +68,15 @@ class WorkQueue(Generic[Key]):
         key = (self._urgent or self._scheduled).popleft()
         while key not in self._waiting:
             key = (self._urgent or self._scheduled).popleft()
-        self._waiting.discard(key)
         self._in_progress.add(key)
-        return key
+        return Next(key, self._waiting.pop(key))
 
     def done(self, key: Key) -> None:
         """The look is over; if somebody asked meanwhile, the key waits again."""
         self._in_progress.discard(key)
-        if key in self._dirty:
-            self._dirty.discard(key)
-            self.put(key)
+        urgent = self._dirty.pop(key, None)
+        if urgent is not None:
+            self.put(key, urgent=urgent)
 
     def _pass_on(self, getter: asyncio.Future[None]) -> None:
         """A getter that was cancelled after it was woken leaves its turn to the next."""

@@ -22,10 +22,10 @@ from watcher.registry import quota
 from watcher.registry.answer import Answer
 from watcher.registry.pace import Allowance, Pace
 from watcher.registry.quirks import Dialect, dialect_of
-from watcher.registry.retries import Sleep, with_one_retry
+from watcher.registry.retries import Sleep
 from watcher.registry.turns import Priority, Turns
 
-__all__ = ["HostLimits", "Lane", "Priority", "Sleep", "with_one_retry"]
+__all__ = ["HostLimits", "Lane", "Priority"]
 
 Clock = Callable[[], float]
 

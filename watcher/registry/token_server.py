@@ -16,7 +16,8 @@ from watcher.errors import AccessDenied, AuthenticationFailed, ProtocolError, Re
 from watcher.http_client import USER_AGENT
 from watcher.registry.answer import Answer, failure
 from watcher.registry.bodies import TOKEN_CAP
-from watcher.registry.limits import with_one_retry
+from watcher.registry.limits import Priority
+from watcher.registry.retries import with_one_retry
 from watcher.registry.tokens import Token, parse_token
 from watcher.registry.wire import Wire
 
@@ -106,9 +107,7 @@ class TokenServer:
             query.append(("account", request.credential.username or _IDENTITY_USER))
             headers.append((b"Authorization", authorization.encode("ascii")))
         url = _with_query(request.realm.url, urlencode(query, quote_via=quote, safe="/:,*"))
-        return await with_one_retry(
-            lambda: self._wire.send("GET", url, headers, TOKEN_CAP), self._wire.sleep
-        )
+        return await with_one_retry(lambda: self._send("GET", url, headers), self._wire.sleep)
 
     async def _post(self, request: TokenRequest, identity_token: str) -> Answer:
         form = {
@@ -121,7 +120,15 @@ class TokenServer:
         content = urlencode({key: value for key, value in form.items() if value}).encode()
         headers = _headers()
         headers.append((b"Content-Type", b"application/x-www-form-urlencoded"))
-        return await self._wire.send("POST", request.realm.url, headers, TOKEN_CAP, content)
+        return await self._send("POST", request.realm.url, headers, content)
+
+    async def _send(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes = b""
+    ) -> Answer:
+        """A token goes before all else: requests wait for it, an urgent one perhaps."""
+        return await self._wire.send(
+            method, url, headers, TOKEN_CAP, content, priority=Priority.URGENT
+        )
 
     def _refusal(self, answer: Answer, request: TokenRequest) -> RegistryError:
         lane, host = self._wire.lane, self._wire.host
