@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +21,7 @@ from watcher.core.schedule import interval
 from watcher.core.trigger import Trigger, applies, follows_by_name, wants_digest
 from watcher.registry.direct import ACR_TOKEN_USER
 from watcher.registry.lists import page_size_of
+from watcher.registry.native.asking import QUAY_OAUTH_USER
 from watcher.registry.quirks import Dialect, Login, NativeApi, by_host, dialect_of
 from watcher.registry.strategy import Circumstances, Way, choose, forecast, seconds_between_walks
 
@@ -112,8 +113,9 @@ def predict(
 ) -> AccountCost:
     """What the account's polls cost; `watched` are its repositories, `now` is in epoch seconds."""
     dialect, knowledge = known_dialect(account, found)
+    asked = replace(dialect, native=None) if _is_robot_of_quay(account, dialect) else dialect
     every = interval(account.poll, now).total_seconds()
-    asking = _Asking(account, dialect, every, len(watched), found.version if found else None, now)
+    asking = _Asking(account, asked, every, len(watched), found.version if found else None, now)
     total, strategies = asking.catalog(), Counter[str]()
     added: dict[str, float] = {}
     for status in watched:
@@ -255,8 +257,23 @@ def _present(
     return store.known(account.name, status.repository).present
 
 
+def _is_robot_of_quay(account: Account, dialect: Dialect) -> bool:
+    """Whether Quay's own API will not let the account see what is private."""
+    source = account.credential
+    is_oauth = source.username == QUAY_OAUTH_USER
+    return dialect.native is NativeApi.QUAY and _has_password(source) and not is_oauth
+
+
 def _goes_direct(source: CredentialSource, login: Login) -> bool:
     """Whether the password itself goes with each request, so that no token is asked for."""
+    if not _has_password(source):
+        return False
+    return login is Login.GITHUB_TOKEN or (
+        login is Login.BASIC and source.username != ACR_TOKEN_USER
+    )
+
+
+def _has_password(source: CredentialSource) -> bool:
     sources = (
         source.password,
         source.password_file,
@@ -264,8 +281,4 @@ def _goes_direct(source: CredentialSource, login: Login) -> bool:
         source.password_command,
         source.docker_config,
     )
-    if all(each is None for each in sources):
-        return False
-    return login is Login.GITHUB_TOKEN or (
-        login is Login.BASIC and source.username != ACR_TOKEN_USER
-    )
+    return any(each is not None for each in sources)

@@ -72,10 +72,16 @@ def _paces(registry: str, accounts: Sequence[AccountCost]) -> Iterator[str]:
         faster = [each for each in sharing if _would_be_faster(each, rate)]
         advice = "set `http2: true`, or poll less often" if faster else "poll less often"
         yield from _slow(registry, sharing, rate, asked, advice)
-    for rate in sorted({each.dialect.native_requests_per_second or 0.0 for each in accounts}):
+    natives = {each.dialect.native_requests_per_second for each in accounts}
+    for rate in sorted(rate for rate in natives if rate):
         sharing = [each for each in accounts if each.dialect.native_requests_per_second == rate]
         asked = sum(each.cost.native for each in sharing)
-        yield from _slow(f"{registry}'s own API", sharing, rate, asked, "set `strategy: v2`")
+        if asked > rate * HOUR * MORE:
+            yield (
+                f"{registry}: its own API is asked {rate:g} times a second, "
+                f"{asked / HOUR:.1f} times would be needed; the rest is looked at by v2, which "
+                "costs more than is predicted; poll less often"
+            )
 
 
 def _apart(each: AccountCost) -> float:
@@ -92,7 +98,7 @@ def _slow(
     who: str, sharing: Sequence[AccountCost], rate: float, asked: float, advice: str
 ) -> Iterator[str]:
     """`asked` requests an hour at `rate` a second: is one round over before the next begins?"""
-    if not rate or asked <= rate * HOUR * MORE:
+    if asked <= rate * HOUR * MORE:
         return
     every = min(each.interval for each in sharing)
     repositories = sum(each.repositories for each in sharing)
