@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from watcher.core.account import Account
-from watcher.core.host import Counts
+from watcher.core.account import Account, DialectName
+from watcher.core.host import Counts, Recognition
 from watcher.errors import AuthenticationFailed, RateLimited, RegistryError, TransportError
 from watcher.registry.answer import Answer, is_html
 from watcher.registry.excerpts import excerpt
@@ -100,6 +100,9 @@ class NativeClient:
                 raise self.misread(answer, error) from error
 
         self._version = await self.attempt(repository, ask)
+        if self._version is not None:  # kept with what was recognised, for `plan` and a new start
+            found = Recognition(DialectName.HARBOR, self._version, now)
+            self._lane.facts.recognition = found
         return self._version
 
     async def attempt(self, repository: Repository, work: Work[T]) -> T | None:

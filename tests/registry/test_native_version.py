@@ -1,0 +1,39 @@
+"""Harbor's version: told to who logs in, and remembered with what the host was found to be."""
+
+from __future__ import annotations
+
+from tests.registry.accounts import ACME, Clock, Passwords
+from tests.registry.clients import connect
+from watcher.core.account import DialectName, Strategy
+from watcher.registry.limits import HostLimits
+from watcher.registry.listing import Seen
+from watcher.testing.profiles import PROFILES
+from watcher.testing.records import Kind
+from watcher.testing.registry import FakeRegistry
+
+VERSION = "v2.15.2-abc"
+
+
+async def test_the_version_is_asked_for_once_and_kept_for_the_next_process() -> None:
+    clock = Clock()
+    users = {str(ACME.username): str(ACME.password)}
+    async with FakeRegistry(
+        profile=PROFILES["harbor"], users=users, version=VERSION, clock=clock
+    ) as registry:
+        registry.push("acme/web", "1.0")
+        known = HostLimits(clock=clock)
+        for _ in range(2):
+            known = HostLimits(clock=clock, recognised=known.recognised())
+            async with connect(
+                registry,
+                Passwords(ACME),
+                clock=clock,
+                hosts=known,
+                dialect=DialectName.HARBOR,
+                strategy=Strategy.NATIVE,
+            ) as client:
+                await client.look("acme/web", Seen())
+                assert client.strategy_of("acme/web", Seen()).startswith("native")
+        assert registry.count(Kind.PROBE) == 1
+        (found,) = known.recognised().values()
+        assert (found.dialect, found.version) == (DialectName.HARBOR, VERSION)
