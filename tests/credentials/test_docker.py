@@ -223,8 +223,15 @@ async def test_a_helper_may_give_an_identity_token(tmp_path: Path) -> None:
     assert await made.get() == Credential(identity_token="for quay.io")
 
 
-async def test_a_helper_that_has_nothing_means_anonymous(tmp_path: Path) -> None:
-    write_helper(tmp_path, "one", "echo credentials not found in native keychain; exit 1")
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("echo credentials not found in native keychain; exit 1", id="an error"),
+        pytest.param('echo \'{"Username": "", "Secret": ""}\'', id="nothing in it"),
+    ],
+)
+async def test_a_helper_that_has_nothing_means_anonymous(tmp_path: Path, script: str) -> None:
+    write_helper(tmp_path, "one", script)
     assert (await provider_of(tmp_path, {"credsStore": "one"}).get()).is_anonymous
 
 

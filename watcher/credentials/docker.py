@@ -145,6 +145,8 @@ async def ask_helper(
         raise CredentialError(f"{what} failed for {server}, {ended.how}", hint=hint)
     answer = _object(ended.stdout, what)
     username, secret = answer.get("Username"), answer.get("Secret")
+    if username == secret == "":
+        return Credential()  # so says docker-credential-pass, where others fail
     if not isinstance(secret, str) or not isinstance(username, str) or not secret:
         raise CredentialError(f"{what} gave no user name and secret for {server}")
     if username == _MEANS_IDENTITY:
