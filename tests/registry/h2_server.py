@@ -78,8 +78,12 @@ class H2Server:
     most_at_once: int = 0
     reset_by_client: int = 0
     maximum_streams: int | None = 100
+    _serving: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving[task] = writer
         self.connections += 1
         self.open_connections += 1
         try:
@@ -89,6 +93,14 @@ class H2Server:
         finally:
             self.open_connections -= 1
             writer.close()
+            del self._serving[task]
+
+    async def aclose(self) -> None:
+        """Ends the connections that clients left open."""
+        serving = dict(self._serving)
+        for writer in serving.values():
+            writer.transport.abort()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     def _next(self) -> Action:
         return self.actions.popleft() if self.actions else self.otherwise
@@ -217,3 +229,4 @@ async def running_h2(
     running.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield running
+    await running.aclose()

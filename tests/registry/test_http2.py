@@ -145,7 +145,11 @@ async def test_what_breaks_in_the_midst_of_a_sweep_is_tried_once_more(
     assert len(server.asked) == 3
 
 
-@pytest.mark.parametrize("action", [GoAway(), Reset(), Cut()], ids=["goaway", "reset", "cut"])
+@pytest.mark.parametrize(
+    "action",
+    [GoAway(ErrorCodes.ENHANCE_YOUR_CALM), Reset(), Cut()],
+    ids=["goaway-for-a-reason", "reset", "cut"],
+)
 async def test_what_breaks_each_time_is_tried_twice_and_no_more(
     server: H2Server, authority: Authority, action: Action
 ) -> None:

@@ -85,7 +85,7 @@ class Connections:
         Raises TransportError without an answer, ProtocolError for one that can't be read.
         """
         origin = origin_of(url)
-        route = self._routes.get(origin) or self._new_route(origin)
+        route = self._routes.get(origin) or self._new_route(origin, host)
         engine, trust = self._engine(origin), None
         if route.is_encrypted(origin):
             trust = self._trusted("http2" if engine is self._http2 else "http1")
@@ -150,10 +150,13 @@ class Connections:
         ) as client:
             yield client
 
-    def _new_route(self, origin: str) -> _Route:
+    def _new_route(self, origin: str, host: str) -> _Route:
         if len(self._open_origins) < MAXIMUM_ORIGINS:
             self._open_origins.add(origin)
-        text = self.proxy_for(origin)
+        try:
+            text = self.proxy_for(origin)
+        except ValueError as error:
+            raise ProtocolError(f"{host} names an invalid URL", host=host) from error
         try:
             proxy = Proxy.parse(text) if text is not None else None
         except ValueError:

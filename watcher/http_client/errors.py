@@ -22,7 +22,7 @@ _READING = frozenset({"TimeoutException", "ServerTimeoutError"})
 _REFUSED_BY_PROXY = frozenset({"ProxyError", "ClientHttpProxyError"})
 _NOT_REACHED = frozenset({"ConnectError", "ClientConnectorError"})
 _NO_HTTP = frozenset({"HttpProcessingError"})
-_LARGE_HEAD = ("LineTooLong", "Too many headers")
+_LARGE_HEAD = ("Got more than", "Too many headers")
 _UNREACHABLE = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 )
@@ -120,8 +120,7 @@ def _broken(error: BaseException, kinds: set[str], host: str) -> str:
     if kinds & _NOT_REACHED:
         return f"{host} can't be reached: {words(error)}"
     for cause in causes_of(error):
-        said = f"{type(cause).__name__}: {cause}"
-        if any(large in said for large in _LARGE_HEAD):
+        if any(large in str(cause) for large in _LARGE_HEAD):
             return f"{host} sent headers that are too large"
         if kinds & _NO_HTTP or type(cause).__name__ in _NO_HTTP:
             return f"{host} did not answer in HTTP"
