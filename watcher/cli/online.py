@@ -9,34 +9,38 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cli.halyard import Finding, Severity, has_placeholder
+from watcher.cli.kinds import Kind, kind_of, recognised
 from watcher.cli.output import Meter
+from watcher.cli.prediction import known_dialect
+from watcher.cli.refusals import listing_hint
 from watcher.cli.registry import all_tags, client_for
-from watcher.errors import (
-    AccessDenied,
-    AuthenticationFailed,
-    CredentialError,
-    NotFound,
-    WatcherError,
-)
+from watcher.errors import CredentialError, WatcherError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
-    from watcher.core.account import Account
+    from watcher.core.account import Account, DialectName
     from watcher.core.trigger import Trigger
     from watcher.registry.client import RegistryClient
 
 Tags = dict[str, tuple[str, ...]]
 
 
-async def check(config: Config, meter: Meter, now: Callable[[], datetime]) -> list[Finding]:
-    """All findings, in the order of the config's accounts and clusters."""
-    found = await asyncio.gather(
-        *(_account(account, config, meter) for account in config.accounts), _clusters(config, now)
-    )
-    return [finding for findings in found for finding in findings]
+class Report(NamedTuple):
+    """What asking brought to light, in the order of the config's accounts and clusters."""
+
+    findings: list[Finding]
+    kinds: list[Kind]
+
+
+async def check(config: Config, meter: Meter, now: Callable[[], datetime]) -> Report:
+    """Ask all registries and clusters of the config."""
+    accounts = asyncio.gather(*(_account(account, config, meter) for account in config.accounts))
+    found, clusters = await asyncio.gather(accounts, _clusters(config, now))
+    findings = [finding for findings, _ in found for finding in findings]
+    return Report([*findings, *clusters], [kind for _, kind in found if kind is not None])
 
 
 async def _clusters(config: Config, now: Callable[[], datetime]) -> list[Finding]:
@@ -50,23 +54,30 @@ async def _clusters(config: Config, now: Callable[[], datetime]) -> list[Finding
         await connections.close()
 
 
-async def _account(account: Account, config: Config, meter: Meter) -> list[Finding]:
+async def _account(
+    account: Account, config: Config, meter: Meter
+) -> tuple[list[Finding], Kind | None]:
     if has_placeholder(account):
-        return [_finding(account, "not tried: its password looks like a placeholder")]
+        return [_finding(account, "not tried: its password looks like a placeholder")], None
     findings: list[Finding] = []
     tags: Tags = {}
     async with client_for(account) as client:
+        found = await recognised(client)
+        dialect, _ = known_dialect(account, found)
         names = await _names(account, config, client, findings)
+        client.expect(names)
         queue = iter(names)
         await asyncio.gather(
             *(
-                _list_all(account, client, queue, tags, findings, meter)
+                _list_all(account, client, queue, tags, findings, meter, dialect.name)
                 for _ in range(account.limits.concurrency)
             )
         )
+        counts = {name: len(tags[name]) for name in names if name in tags}
+        kind = await kind_of(account, client, found, counts, config.triggers)
     findings += _nothing_at_all(account, names, tags)
     findings += _triggers(account, config, tags)
-    return _merged(findings, len(names))
+    return _merged(findings, len(names)), kind
 
 
 async def _names(
@@ -103,23 +114,14 @@ async def _list_all(
     tags: Tags,
     findings: list[Finding],
     meter: Meter,
+    dialect: DialectName | None,
 ) -> None:
     for name in names:
         try:
             tags[name] = await all_tags(client, account, name)
         except WatcherError as error:
-            findings.append(_failed(account, name, error, _listing_hint(account, error)))
+            findings.append(_failed(account, name, error, listing_hint(account, error, dialect)))
         meter.advance(f"{account.name}/{name}")
-
-
-def _listing_hint(account: Account, error: WatcherError) -> str | None:
-    source = account.credential
-    user = source.username or "the anonymous user"
-    if isinstance(error, AuthenticationFailed) and source.password is not None:
-        return error.hint or "are there blanks or a newline around the password?"
-    if isinstance(error, AuthenticationFailed | AccessDenied | NotFound):
-        return f"can {user} access this repository? Is its name complete (library/nginx)?"
-    return error.hint
 
 
 def _nothing_at_all(account: Account, names: Iterable[str], tags: Tags) -> Iterator[Finding]:

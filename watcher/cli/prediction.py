@@ -103,6 +103,14 @@ def known_dialect(account: Account, found: Recognition | None) -> tuple[Dialect,
     return dialect, Knowledge.NONE if recognised is None else Knowledge.RECOGNISED
 
 
+def wishes(account: Account, triggers: Iterable[Trigger]) -> tuple[bool, bool]:
+    """Whether looks at a repository with these triggers want digests, and deletions."""
+    wanted = {kind for trigger in triggers for kind in trigger.changes}
+    tracking = account.track_digests
+    follows = tracking is DigestTracking.AUTO and ChangeKind.MOVED in wanted
+    return follows or tracking is DigestTracking.ALL, ChangeKind.DELETED in wanted
+
+
 def predict(
     account: Account,
     triggers: Iterable[Trigger],
@@ -204,13 +212,11 @@ class _Asking:
         return bool(trigger.repositories) and not any(other.repositories for other in others)
 
     def _circumstances(self, tags: int, triggers: Iterable[Trigger]) -> Circumstances:
-        wanted = {kind for trigger in triggers for kind in trigger.changes}
-        tracking = self.account.track_digests
-        follows = tracking is DigestTracking.AUTO and ChangeKind.MOVED in wanted
+        digests, deletions = wishes(self.account, triggers)
         return Circumstances(
             strategy=self.account.strategy,
-            wants_digests=follows or tracking is DigestTracking.ALL,
-            wants_deletions=ChangeKind.DELETED in wanted,
+            wants_digests=digests,
+            wants_deletions=deletions,
             tags=tags,
             page_size=page_size_of(self.account, self.dialect),
             watched=self.watched,

@@ -11,11 +11,12 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.registry import all_tags, client_for
-from watcher.errors import UsageError
+from watcher.errors import RegistryError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from watcher.cli.kinds import Kind
     from watcher.core.account import Account
     from watcher.core.reference import Reference
     from watcher.core.trigger import Trigger
@@ -42,7 +43,7 @@ def try_image(invocation: Invocation, /, image: str, **options: Any) -> None:
 
     reference, account = _account(image, options)
     trigger = _rule(reference, options)
-    tags = asyncio.run(_list(account, reference.repository))
+    tags, kind = asyncio.run(_list(account, reference.repository))
     found = explain(trigger, tags)
     kept = [row for row in found.tags if row.kept]
     if invocation.json:
@@ -51,6 +52,8 @@ def try_image(invocation: Invocation, /, image: str, **options: Any) -> None:
                 "image": reference.name,
                 "registry": reference.registry,
                 "repository": reference.repository,
+                "dialect": kind.dialect,
+                "known": kind.knowledge,
                 "tags": [
                     {"tag": row.tag, "matches": row.kept, "reason": row.reason}
                     for row in found.tags
@@ -68,6 +71,7 @@ def try_image(invocation: Invocation, /, image: str, **options: Any) -> None:
     )
     if not options["show_all"] and len(kept) > len(rows):
         output.say(f"and {len(kept) - len(rows)} more; --limit or --all shows them")
+    output.say(f"{kind}")
     output.say(f"{reference.name}: {output.count(len(found.tags), 'tag')}, {len(kept)} match")
     if found.winner is not None:
         output.say(f"newest: {found.winner}")
@@ -113,6 +117,17 @@ def _rule(reference: Reference, options: dict[str, Any]) -> Trigger:
     )
 
 
-async def _list(account: Account, repository: str) -> tuple[str, ...]:
+async def _list(account: Account, repository: str) -> tuple[tuple[str, ...], Kind]:
+    """The tags, and what kind of registry has them. A refusal gets the hint for that kind."""
+    from watcher.cli.kinds import kind_of, recognised
+    from watcher.cli.prediction import known_dialect
+    from watcher.cli.refusals import listing_hint
+
     async with client_for(account) as client:
-        return await all_tags(client, account, repository)
+        try:
+            tags = await all_tags(client, account, repository)
+        except RegistryError as error:
+            dialect, _ = known_dialect(account, await recognised(client))
+            error.hint = listing_hint(account, error, dialect.name)
+            raise
+        return tags, await kind_of(account, client, await recognised(client), {}, ())

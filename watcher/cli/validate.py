@@ -18,6 +18,7 @@ from watcher.errors import ConfigError
 
 if TYPE_CHECKING:
     from watcher.cli.halyard import Finding
+    from watcher.cli.kinds import Kind
     from watcher.config.load import Config
 
 
@@ -43,31 +44,44 @@ def validate(invocation: Invocation, online: bool) -> int:
         problems = [output.problem_json(problem) for problem in error.problems]
         output.print_json({"ok": False, "problems": problems, "findings": []})
         return USAGE
-    findings = _findings(config, invocation.now, online=online)
+    findings, kinds = _findings(config, invocation.now, online=online)
     failed = any(finding.severity == "error" for finding in findings)
     if invocation.json:
-        shapes = [finding.to_json() for finding in findings]
-        output.print_json({"ok": not failed, "problems": [], "findings": shapes})
+        shape = {
+            "ok": not failed,
+            "problems": [],
+            "findings": [finding.to_json() for finding in findings],
+        }
+        if online:
+            shape["registries"] = [kind.to_json() for kind in kinds]
+        output.print_json(shape)
     else:
-        _print(config, findings)
+        _print(config, findings, kinds)
     return FAILED if failed else OK
 
 
-def _findings(config: Config, now: Callable[[], datetime], *, online: bool) -> list[Finding]:
+def _findings(
+    config: Config, now: Callable[[], datetime], *, online: bool
+) -> tuple[list[Finding], list[Kind]]:
     from watcher.cli.halyard import offline
 
     findings = [*offline(config), *manifest_findings(config, now, samples=not online)]
     if not online:
-        return findings
+        return findings, []
     from watcher.cli.online import check
     from watcher.engine.repositories import RepositoryList
 
     total = sum(len(RepositoryList(a, config.triggers).names) for a in config.accounts)
     with output.progress("asking registries and clusters", total) as meter:
-        return findings + asyncio.run(check(config, meter, now))
+        report = asyncio.run(check(config, meter, now))
+    return findings + report.findings, report.kinds
 
 
-def _print(config: Config, findings: list[Finding]) -> None:
+def _print(config: Config, findings: list[Finding], kinds: list[Kind]) -> None:
+    for kind in kinds:
+        output.say(f"info: account {kind.account}: {kind}")
+        for note in kind.notes:
+            output.say(f"  {note}")
     for finding in findings:
         place = "/".join(filter(None, (finding.account, finding.repository)))
         named = [("account", place), ("cluster", finding.cluster), ("trigger", finding.trigger)]
