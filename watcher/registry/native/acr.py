@@ -26,9 +26,11 @@ def first(origin: str, repository: str) -> str:
 
 def read(answer: Answer, url: str) -> NativePage:
     document = object_of(document_of(answer))
+    if "tags" not in document:
+        raise ValueError("`tags` is missing")
     found = (
         (tag.get("name"), tag.get("digest"), moment(tag.get("lastUpdateTime")))
-        for tag in objects(document.get("tags") or [], "tags")
+        for tag in objects(document["tags"] or [], "tags")
     )
     entries = entries_of(found)
     link = next_link(answer.headers.get_list("link"))

@@ -134,7 +134,7 @@ class NativeClient:
     def misread(self, answer: Answer, error: ValueError) -> Refused:
         """What to raise for an answer of an unknown form."""
         shown = excerpt(answer.body, (*self._logins.secrets, *self._hub.secrets))
-        return Refused(f"sent what can't be read ({error}); {shown}", for_all=True)
+        return Refused(f"sent what can't be read ({error}); {shown}", for_all=False)
 
     def _is_crowded(self) -> bool:
         pace = self._lane.dialect.native_requests_per_second

@@ -126,6 +126,8 @@ def judge(api: NewestFirst, mark: Mark, reading: Reading) -> Recent | Unchanged 
     """What was read means for who has the mark; None: only a complete walk can tell."""
     if not reading.has_reached or not reading.is_steady or not _totals_agree(mark, reading):
         return None
+    if reading.newest < mark.second:
+        return None  # what was the newest tag is gone
     found = reading.since(mark.since)
     around, reached = _digest_of(found), reading.mark()
     if around == mark.around:
