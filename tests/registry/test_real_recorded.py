@@ -3,7 +3,7 @@
 Each scenario runs twice: on its cassette (tests/cassettes, always) and on a real docker-registry
 (where there is one), so that the cassettes can't drift from the truth unseen. With
 `RECORD_CASSETTES=1` the second run writes the cassettes anew, without passwords and ports. vcrpy
-hooks into httpx's transport, so the client under test is the whole client.
+hooks into aiohttp's session, so the client under test is nearly the whole client.
 """
 
 from __future__ import annotations

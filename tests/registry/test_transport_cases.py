@@ -1,7 +1,7 @@
 """Transport: patience, broken connections, slowness, proxies and certificates.
 
-The rows are those of the field notes' table of edge cases, 64 to 70. Row 67 concerns HTTP/2, which
-the client does not speak.
+The rows are those of the field notes' table of edge cases, 64 to 70. Row 67 concerns HTTP/2:
+test_http2.py.
 """
 
 from __future__ import annotations
