@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
-.PHONY: venv demo test check lint types layers bench soak docs lock clean
+.PHONY: venv demo test check lint types layers bench soak fuzz docs lock clean
 
 venv: $(STAMP)
 
@@ -44,6 +44,14 @@ bench: venv
 # The long form of the tests that kill the daemon: 200 kills and more.
 soak: venv
 	$(BIN)/python -m pytest -m soak --timeout=3600 tests/system
+
+# Parsers of what strangers send, and the config loader, on generated inputs for so many seconds in
+# all; `make test` tries a few, always the same ones. FUZZ_ARGS narrows it to a file or a name.
+FUZZ_SECONDS ?= 60
+FUZZ_ARGS ?= tests/fuzz
+
+fuzz: venv
+	FUZZ_SECONDS=$(FUZZ_SECONDS) nice $(BIN)/python -m pytest -q -n 0 --timeout=0 $(FUZZ_ARGS)
 
 # What is generated: docs/configuration.md.
 docs: venv
