@@ -107,8 +107,10 @@ async def _work(path: Path) -> dict[str, object]:
 @dataclass(slots=True)
 class Observed:
     """What an observed daemon reported, once it has ended: seconds. `late`: from when a poll was
-    due to when it began; `took`: from when it was due to its end; by account."""
+    due to when it began; `took`: from when it was due to its end; `at`: from the first poll of the
+    account to when this one was due; by account."""
 
+    at: Mapping[str, list[float]] = field(default_factory=dict)
     late: Mapping[str, list[float]] = field(default_factory=dict)
     took: Mapping[str, list[float]] = field(default_factory=dict)
     lags: list[float] = field(default_factory=list)
@@ -116,6 +118,10 @@ class Observed:
     def read(self, report: Path) -> None:
         told = json.loads(report.read_text())
         self.lags = told["lags"]
+        self.at = {
+            name: [due - min(one["due"]) for due in one["due"]]
+            for name, one in told["accounts"].items()
+        }
         self.late = {
             name: _differences(one["began"], one["due"]) for name, one in told["accounts"].items()
         }
