@@ -81,16 +81,15 @@ class NativeClient:
 
     @property
     def known_version(self) -> str | None:
-        """What the registry said of its version, if it was asked."""
+        """What the registry said of its version within a day, if it was asked."""
         found = self._lane.facts.recognition
-        return self._version or (found.version if found else None)
+        return found.version if found is not None and self._is_fresh(found.at) else None
 
     async def version(self, repository: Repository) -> str | None:
         """Harbor's version, which it tells to who has logged in; asked once a day."""
-        now = self._lane.now()
-        if self._version_asked and 0 <= now - self._version_asked < DAY:
-            return self._version
-        self._version_asked = now
+        if self._is_fresh(self._version_asked):
+            return self.known_version
+        self._version_asked = now = self._lane.now()
 
         async def ask(fetch: Fetch) -> str | None:
             answer = await fetch(harbor.system_info(self.origin))
@@ -99,11 +98,10 @@ class NativeClient:
             except ValueError as error:
                 raise self.misread(answer, error) from error
 
-        self._version = await self.attempt(repository, ask)
-        if self._version is not None:  # kept with what was recognised, for `plan` and a new start
-            found = Recognition(DialectName.HARBOR, self._version, now)
-            self._lane.facts.recognition = found
-        return self._version
+        version = await self.attempt(repository, ask)
+        if version is not None:  # kept with what was recognised, for `plan` and a new start
+            self._lane.facts.recognition = Recognition(DialectName.HARBOR, version, now)
+        return version
 
     async def attempt(self, repository: Repository, work: Work[T]) -> T | None:
         """Do what asks the API, by the function that is handed over; None: it has no answer now.
@@ -135,6 +133,9 @@ class NativeClient:
         """What to raise for an answer of an unknown form."""
         shown = excerpt(answer.body, (*self._logins.secrets, *self._hub.secrets))
         return Refused(f"sent what can't be read ({error}); {shown}", for_all=False)
+
+    def _is_fresh(self, at: float) -> bool:
+        return 0 <= self._lane.now() - at < DAY
 
     def _is_crowded(self) -> bool:
         pace = self._lane.dialect.native_requests_per_second
