@@ -67,7 +67,8 @@ def next_due(
         due = now + every * (1 + _jitter_share(poll) * (phase(f"{key}@{now}") - 0.5))
     if blocked_until is None or blocked_until <= due:
         return due
-    return blocked_until + phase(key) * _spread(poll, now)
+    # Another order each time: where few are let through, they are not always the same.
+    return blocked_until + phase(f"{key}@{now}") * _spread(poll, now)
 
 
 def backoff(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from watcher.core import schedule
 from watcher.core.account import Account
@@ -53,6 +54,7 @@ class AccountWatch:
         self._due: list[tuple[float, str]] = []
         self._due_at: dict[str, float] = {}
         self._catalog_failures = 0
+        self._said_parked: float | None = None
         self._latest = clock()
 
     def start(self) -> None:
@@ -110,17 +112,40 @@ class AccountWatch:
             return
         status = self._board.get(self.account.name, repository)
         started = self._clock()
+        parked_until = self._client.parked_until
+        if parked_until is not None and priority is not Priority.URGENT:
+            self._say_parked(parked_until)
+            self._put_off(status, started, parked_until)
+            self._board.touch(status)
+            return
         outcome = await self.poller.poll(repository, Purpose.DETECT, priority)
+        self._put_off(status, started, outcome.until)
+        self._on_outcome(outcome)
+
+    def _say_parked(self, until: float) -> None:
+        """Once for all repositories: their polls end before they begin."""
+        if until != self._said_parked:
+            self._said_parked = until
+            moment = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")
+            name = self.account.registry.name
+            self._log.warning(
+                Event.POLL_PARKED,
+                account=self.account.name,
+                error=f"{name} asked for patience; nothing is polled until {moment}",
+            )
+
+    def _put_off(self, status: RepositoryStatus, now: float, until: float | None) -> None:
+        """Plan the next poll. What is parked is no failure of the repository: it does not back off
+        as well, and where a registry lets few through, all have the same chance."""
         due = schedule.next_due(
             self.account.poll,
             key=_key(status),
-            now=started,
-            failures=status.failures,
-            blocked_until=outcome.until,
+            now=now,
+            failures=0 if until is not None else status.failures,
+            blocked_until=until,
         )
         status.next_check = due
-        self._plan(repository, due)
-        self._on_outcome(outcome)
+        self._plan(status.repository, due)
 
     async def _read_catalog(self) -> None:
         catalog = self.account.catalog

@@ -81,6 +81,12 @@ class RegistryClient:
         self._looker = Looker(account, self._lists, self._native, lane)
         self._recogniser = Recogniser(wire)
 
+    @property
+    def parked_until(self) -> float | None:
+        """Until when (epoch seconds) nothing can be asked, since the registry or its token server
+        asked for patience; None when something can."""
+        return self._lane.parked_until
+
     def expect(self, names: Collection[str]) -> None:
         """The repositories that will be looked at: the account's, whenever these change. Where a
         registry takes it so, they share tokens, or one list of what changed."""

@@ -202,6 +202,12 @@ class Lane:
             self._learn()
         return self._dialect
 
+    @property
+    def parked_until(self) -> float | None:
+        """Until when (epoch seconds) the host or the account is left alone; None when it is not."""
+        limits = self._limits
+        return limits.blocked_until(self._account) if limits.parked else None
+
     def turn(
         self, priority: Priority = Priority.SCHEDULED, counts: Counts = Counts.REQUESTS
     ) -> Turn:

@@ -113,6 +113,10 @@ class Turns:
             if ticket.done() and not ticket.cancelled() and ticket.exception() is None:
                 self.leave(lane.share)
             raise
+        refusal = lane.refusal(counts)
+        if refusal is not None:  # the answer that had just freed this place
+            self.leave(lane.share)
+            raise refusal
 
     def leave(self, share: Share) -> None:
         """A request is over; its place goes to the next."""
