@@ -67,6 +67,11 @@ def test_the_media_type_comes_from_header_body_or_shape(
     [
         pytest.param({"manifests": [], "layers": []}, "", "at once", id="index and image"),
         pytest.param({"manifests": [], "config": CONFIG}, "", "at once", id="index with a config"),
+        pytest.param({"layers": []}, OCI_INDEX, "at once", id="an image sent as an index"),
+        pytest.param({"manifests": []}, DOCKER_MANIFEST, "at once", id="an index sent as an image"),
+        pytest.param(
+            {"mediaType": OCI_INDEX, "config": CONFIG}, "", "at once", id="an image that says index"
+        ),
         pytest.param({"mediaType": OCI_INDEX}, OCI_MANIFEST, "Content-Type", id="two types"),
         pytest.param({"config": {"digest": "sha256:../../x"}}, "", "digest", id="a path as digest"),
         pytest.param({"config": {"digest": DIGEST}}, "", "size", id="no size"),

@@ -106,12 +106,13 @@ def test_a_refusal_is_told_in_clean_words_without_secrets(
     assert error.status == status
 
 
-@fuzzed(body=st.one_of(json_bodies(ERRORS), st.binary(max_size=400)), place=st.integers(0, 300))
-def test_an_excerpt_is_short_clean_and_holds_no_secret(body: bytes, place: int) -> None:
-    shown = excerpt(body[:place] + SECRET.encode() + body[place:], (SECRET,))
+@fuzzed(parts=st.lists(st.one_of(json_bodies(ERRORS[:1]), st.binary(max_size=120)), min_size=2,
+                       max_size=4))  # fmt: skip
+def test_an_excerpt_is_short_clean_and_holds_no_secret(parts: list[bytes]) -> None:
+    shown = excerpt(SECRET.encode().join(parts), (SECRET,))
     assert is_clean(shown)
     assert SECRET not in shown
-    assert SECRET[:8] not in shown
+    assert SECRET[:4] not in shown
     assert len(shown) < 250
 
 
@@ -152,7 +153,7 @@ def test_a_manifest_is_whole_or_refused_in_clean_words(body: bytes, content_type
         assert is_digest(found.digest)
         assert found.size >= 0
         assert str(found.platform or "") is not None
-    assert not (manifest.is_index and "layers" in manifest.document)
+    assert not (manifest.is_index and {"layers", "config"} & manifest.document.keys())
     assert all(isinstance(value, str) for value in manifest.annotations.values())
     json.dumps(manifest.document, ensure_ascii=False).encode()
     assert Manifest.parse(body, content_type, digest) == manifest

@@ -39,6 +39,7 @@ ACCEPT = ", ".join(
 not exist, or converts it to another digest."""
 
 _INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_INDEX})
+_IMAGE_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _ALGORITHMS = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
 
@@ -149,9 +150,18 @@ def strings(value: object) -> dict[str, str]:
 
 
 def _media_type(document: dict[str, Any], content_type: str) -> str:
-    declared = document.get("mediaType")
-    if "manifests" in document and ("layers" in document or "config" in document):
+    media_type = _named_type(document, content_type)
+    is_index = "manifests" in document
+    is_image = "layers" in document or "config" in document
+    if is_index and (is_image or media_type in _IMAGE_TYPES):
         raise ValueError("the manifest claims to be an index and an image at once")
+    if is_image and media_type in _INDEX_TYPES:
+        raise ValueError("the manifest claims to be an index and an image at once")
+    return media_type
+
+
+def _named_type(document: dict[str, Any], content_type: str) -> str:
+    declared = document.get("mediaType")
     if isinstance(declared, str) and declared:
         if content_type.startswith("application/vnd.") and content_type != declared:
             said, told = declared[:80], content_type[:80]

@@ -18,9 +18,8 @@ def excerpt(body: bytes, secrets: Sequence[str]) -> str:
     """`it begins: …` with the first 200 bytes, or that it is empty."""
     if not body.strip():
         return "it is empty"
-    # A secret that reaches beyond what is shown must be found whole before it is cut.
-    hidden = [s.encode() for s in secrets if len(s) >= _SHORTEST_SECRET]
-    head = body[: SHOWN_BYTES + max(map(len, hidden), default=0)]
-    for secret in hidden:
-        head = head.replace(secret, b"***")
-    return f"it begins: {clean(head[:SHOWN_BYTES].decode('utf-8', 'replace'), SHOWN_BYTES)}"
+    # Before anything is cut: what is left of a secret that was cut would not be found any more.
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            body = body.replace(secret.encode(), b"***")
+    return f"it begins: {clean(body[:SHOWN_BYTES].decode('utf-8', 'replace'), SHOWN_BYTES)}"

@@ -22,7 +22,7 @@ from watcher.registry.native.base import (
 )
 
 FIRST_THAT_TELLS = "2.15.2"
-_VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[^0-9].*)?", re.ASCII | re.DOTALL)
+_VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[!-/:-~][!-~]{0,63})?", re.ASCII)
 
 
 class Changed(NamedTuple):
