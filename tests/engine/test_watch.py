@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from watcher import credentials
-from watcher.core.account import Account, Catalog, CredentialSource, PollSchedule
+from watcher.core import schedule
+from watcher.core.account import Account, Catalog, CredentialSource, Limits, PollSchedule
 from watcher.core.reference import Registry
 from watcher.engine.board import StatusBoard
 from watcher.engine.poll_outcome import PollOutcome, PollResult
@@ -26,7 +27,7 @@ from watcher.registry.limits import HostLimits
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
-from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.faults import Fault, Gate, Hold, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
@@ -56,7 +57,9 @@ class Work:
 
 
 @asynccontextmanager
-async def working(tmp_path: Path, *repositories: str, catalog: bool) -> AsyncIterator[Work]:
+async def working(
+    tmp_path: Path, *repositories: str, catalog: bool, concurrency: int = 8
+) -> AsyncIterator[Work]:
     async with FakeRegistry() as registry:
         account = Account(
             name="main",
@@ -64,6 +67,7 @@ async def working(tmp_path: Path, *repositories: str, catalog: bool) -> AsyncIte
             repositories=repositories,
             poll=PollSchedule(every=EVERY),
             catalog=Catalog() if catalog else None,
+            limits=Limits(concurrency=concurrency),
         )
         now, written = [START], StringIO()
         provider = credentials.provider(
@@ -132,6 +136,26 @@ async def test_a_nudge_polls_at_once(tmp_path: Path) -> None:
         work.watch.nudge("acme/web")
         (outcome,) = await work.after(0, 1)
         assert outcome.result is PollResult.BASELINE
+
+
+async def test_a_nudge_goes_before_scheduled_polls_that_wait_for_a_turn(tmp_path: Path) -> None:
+    names = ("acme/a", "acme/b", "acme/c", "acme/nudged")
+    async with working(tmp_path, *names, catalog=False, concurrency=1) as work:
+        work.registry.seed(names, ["v1"])
+        gate = Gate()
+        work.registry.fault(Fault(action=Hold(until=gate.passage)))
+        work.watch.start()
+        for _ in names[1:]:
+            work.now[0] = work.watch.next_due() or START
+            work.watch.enqueue_due()
+        poll = work.watch.account.poll
+        late = max(names, key=lambda n: schedule.first_due(poll, key=f"main/{n}", now=START))
+        await gate.reached()
+        work.watch.nudge(late)
+        await asyncio.sleep(0)
+        gate.open()
+        await work.after(0, 4)
+        assert [entry.repository for entry in work.registry.requests].index(late) == 1
 
 
 async def test_the_catalog_brings_repositories_and_its_failure_takes_none_away(

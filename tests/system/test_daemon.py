@@ -12,7 +12,7 @@ import pytest
 
 from tests.system.watching import Watcher, account, trigger, wait_until
 from watcher.testing.access import BasicAuth
-from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.faults import Action, Change, Fault, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
@@ -373,15 +373,29 @@ def test_a_registry_that_goes_away_is_shown_and_recovers(
     assert (row["state"], row["last_error"], row["tags"]) == ("ok", None, 2)
 
 
-def test_a_retry_after_outlives_a_daemon_that_is_killed(
-    tmp_path: Path, registry: FakeRegistry
+USED_UP = (
+    ("X-RateLimit-Limit", "100"),
+    ("X-RateLimit-Remaining", "0"),
+    ("X-RateLimit-Reset", "600"),
+)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        pytest.param(Respond(429, (("Retry-After", "600"),)), id="Retry-After"),
+        pytest.param(Change(headers=USED_UP), id="a quota that is used up"),
+    ],
+)
+def test_what_is_parked_outlives_a_daemon_that_is_killed(
+    tmp_path: Path, registry: FakeRegistry, action: Action
 ) -> None:
     """What a host asked for can't wait for the next batch of bookkeeping."""
     watcher = watched(tmp_path, registry)
     daemon = watcher.start()
     try:
         daemon.wait_for("started")
-        registry.fault(Fault(action=Respond(429, (("Retry-After", "600"),)), times=1))
+        registry.fault(Fault(action=action, times=1))
         daemon.wait_for("poll_parked")
         wait_until(lambda: watcher.json("status")[0]["state"] == "parked", "it is written")
     finally:
