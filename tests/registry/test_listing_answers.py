@@ -284,3 +284,12 @@ async def test_an_unknown_answer_that_repeats_the_password_does_not_show_it(ahea
             with pytest.raises(ProtocolError) as caught:
                 await client.list_tags(WEB)
     assert password[:4] not in caught.value.message
+
+
+async def test_an_unknown_manifest_is_shown_as_well(
+    registry: FakeRegistry, client: RegistryClient
+) -> None:
+    registry.push(WEB, "1")
+    registry.fault(Fault(action=Respond(200, JSON, b"[1, 2"), match=Match(kind=Kind.MANIFEST)))
+    with pytest.raises(ProtocolError, match=r"no manifest .*; it begins: \[1, 2"):
+        await client.manifest(WEB, "1")

@@ -3,6 +3,7 @@ the same look, and what is found is the same."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -403,3 +404,20 @@ async def test_what_is_no_tag_is_left_out(kind: str) -> None:
         found = await follower.look()
         assert isinstance(found, Recent)
         assert set(found.digests) <= {"1", "2", "3"}
+
+
+async def test_where_many_wait_for_a_slow_api_the_others_are_asked_by_v2() -> None:
+    """Docker Hub's API takes two requests a second."""
+    names = [f"acme/{number}" for number in range(60)]
+    clock = Clock()
+    async with (
+        playing("docker-hub", clock=clock) as registry,
+        following(registry, "docker-hub", clock) as follower,
+    ):
+        registry.seed(names, ["1"])
+        followers = [
+            Follower(client=follower.client, clock=clock, repository=name) for name in names
+        ]
+        await asyncio.gather(*(each.look() for each in followers))
+        assert 0 < registry.count(Kind.NATIVE) <= 20
+        assert all(each.digests == stored(registry, each.repository) for each in followers)

@@ -157,7 +157,7 @@ class RegistryClient:
     async def manifest(self, repository: str, reference: str) -> Manifest:
         """A manifest or index by tag or digest, its bytes verified against the digest."""
         ask = self._manifest_ask(repository, reference, "GET")
-        answer = await self._session.get(ask)
+        answer, sent = await self._session.get(ask)
         told = answer.headers.get("docker-content-digest")
         if is_digest(reference):
             digest = reference
@@ -166,9 +166,8 @@ class RegistryClient:
         try:
             return Manifest.parse(answer.body, answer.headers.get("content-type", ""), digest)
         except ValueError as error:
-            raise ProtocolError(
-                f"{self._host} sent no manifest for {ask.what}: {error}", host=self._host
-            ) from error
+            what = f"no manifest for {ask.what}: {error}"
+            raise self._session.unusable(answer, sent, what) from error
 
     async def labels(self, repository: str, digest: str) -> dict[str, str]:
         """The labels of an image; of an index, those of its linux/amd64 image or its first."""
@@ -233,15 +232,14 @@ class RegistryClient:
         what = f"{repository}@{digest}"
         url = f"{place.url}/blobs/{digest}"
         ask = Ask(url=url, what=what, cap=CONFIG_CAP, scope=place.scope, accept=b"*/*")
-        body = (await self._session.get(ask)).body
-        if not is_content_of(body, digest):
-            raise ProtocolError(f"{self._host} sent other content for {what}", host=self._host)
+        answer, sent = await self._session.get(ask)
+        if not is_content_of(answer.body, digest):
+            raise self._session.unusable(answer, sent, f"other content for {what}")
         try:
-            return parse_object(body)
+            return parse_object(answer.body)
         except ValueError as error:
-            raise ProtocolError(
-                f"{self._host} sent no image configuration for {what}: {error}", host=self._host
-            ) from error
+            what = f"no image configuration for {what}: {error}"
+            raise self._session.unusable(answer, sent, what) from error
 
     def _image_of(self, index: Manifest, repository: str) -> str:
         images = [c for c in index.children if str(c.platform or "") != "unknown/unknown"]

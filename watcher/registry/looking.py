@@ -100,8 +100,9 @@ class Looker:
 
     def _needs_version(self, seen: Seen) -> bool:
         """Whether only the version is wanting for another way than v2."""
-        is_unknown = self._native.known_version is None
-        return is_unknown and self._way(seen, harbor.FIRST_THAT_TELLS) is Way.CHANGED
+        if self._lane.dialect.native is not NativeApi.HARBOR or self._native.known_version:
+            return False
+        return self._way(seen, harbor.FIRST_THAT_TELLS) is Way.CHANGED
 
     def _is_due(self, seen: Seen) -> bool:
         """Whether a complete walk has to come, whatever else is known."""

@@ -5,11 +5,12 @@ Joins wire.py (how requests travel) with auth.py (what they carry). Only client.
 
 from __future__ import annotations
 
-from watcher.errors import AuthenticationFailed, RegistryError
+from watcher.errors import AuthenticationFailed, ProtocolError, RegistryError
 from watcher.registry.answer import Answer, spec_error
 from watcher.registry.auth import RegistryAuth
 from watcher.registry.authorization import Authorization, Step, Verdict
 from watcher.registry.bodies import ERROR_CAP
+from watcher.registry.excerpts import excerpt
 from watcher.registry.urls import origin_of
 from watcher.registry.wire import Ask, Wire
 
@@ -48,12 +49,12 @@ class Session:
             ):
                 return answer, sent
 
-    async def get(self, ask: Ask) -> Answer:
+    async def get(self, ask: Ask) -> tuple[Answer, Authorization | None]:
         """As `ask`, where only 200 is an answer; raises the RegistryError tree."""
         answer, sent = await self.ask(ask)
         if answer.status != 200:
             raise self.error(ask, answer, sent)
-        return answer
+        return answer, sent
 
     def error(self, ask: Ask, answer: Answer, sent: Authorization | None) -> RegistryError:
         """What a refusal means; parks the host when it asks for patience."""
@@ -63,6 +64,11 @@ class Session:
             # ECR answers so to a password that has expired; it was renewed, and still refused.
             return AuthenticationFailed(error.message, host=error.host, status=400)
         return error
+
+    def unusable(self, answer: Answer, sent: Authorization | None, what: str) -> ProtocolError:
+        """The error of an answer that is not what was asked for, with its beginning."""
+        shown = excerpt(answer.body, self.secrets(sent))
+        return ProtocolError(f"{self._wire.host} sent {what}; {shown}", host=self._wire.host)
 
     def secrets(self, sent: Authorization | None) -> tuple[str, ...]:
         """What must not be shown of an answer to what was sent."""
