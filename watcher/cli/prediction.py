@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from watcher.core import audit
 from watcher.core.account import Account, CredentialSource, DigestTracking
@@ -27,8 +27,8 @@ from watcher.registry.strategy import Circumstances, Way, choose, forecast, seco
 
 if TYPE_CHECKING:
     from watcher.core.host import Recognition
+    from watcher.core.change import KnownRepository
     from watcher.core.poll import RepositoryStatus
-    from watcher.store.sqlite import Store
 
 HOUR = 3600.0
 _USED_OF_A_TOKEN = 0.9
@@ -53,6 +53,12 @@ class Cost(NamedTuple):
 
     def plus(self, other: Cost) -> Cost:
         return Cost(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+class Memory(Protocol):
+    """Where the tags of repositories are stored."""
+
+    def known(self, account: str, repository: str) -> KnownRepository: ...
 
 
 class Knowledge(StrEnum):
@@ -115,7 +121,7 @@ def predict(
     account: Account,
     triggers: Iterable[Trigger],
     watched: Sequence[RepositoryStatus],
-    store: Store | None,
+    store: Memory | None,
     found: Recognition | None,
     now: float,
 ) -> AccountCost:
@@ -253,7 +259,7 @@ class _Asking:
 
 
 def _present(
-    account: Account, triggers: Iterable[Trigger], status: RepositoryStatus, store: Store | None
+    account: Account, triggers: Iterable[Trigger], status: RepositoryStatus, store: Memory | None
 ) -> Mapping[str, KnownTag]:
     """The tags that are stored, where any of them may be followed."""
     tracking = account.track_digests
