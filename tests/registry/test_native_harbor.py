@@ -14,7 +14,7 @@ from tests.registry.looks import Follower, asked, following, playing, stored
 from watcher.core.account import Credential, Strategy
 from watcher.errors import NotFound
 from watcher.registry.limits import Priority
-from watcher.registry.listing import Unchanged
+from watcher.registry.listing import Recent, Unchanged
 from watcher.testing.faults import Fault, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
@@ -35,7 +35,7 @@ class House:
         walked = []
         for follower in self.followers:
             answer = await follower.look(priority)
-            if not isinstance(answer, Unchanged) or answer.fingerprint is not None:
+            if not isinstance(answer, Recent) and answer.fingerprint is not None:
                 walked.append(follower.repository)
         return walked
 
@@ -62,7 +62,7 @@ async def house(
         one.client.expect(names)
         followers = [Follower(client=one.client, clock=clock, repository=name) for name in names]
         found = House(registry, clock, followers)
-        for _ in range(2):
+        for _ in range(3):
             await found.look()
             clock.now += 60
         registry.reset_log()
@@ -86,6 +86,72 @@ async def test_only_what_changed_is_walked() -> None:
         assert await found.look() == ["acme/007", "acme/011"]
         assert asked(found.registry) == (1, 2)
         _check(found)
+
+
+async def test_what_had_moved_by_a_walk_is_told_once_by_the_artifacts() -> None:
+    """A walk of v2 tells no digests, and an unchanged time afterwards says that none has moved."""
+    async with house() as found:
+        follower = found.followers[7]
+        found.registry.push("acme/007", "2")
+        digest = found.registry.move("acme/007", "1")
+        found.clock.now += 60
+        follower.wants_digests = False  # nobody looks at a tag that seems to stand still
+        await follower.look()
+        follower.wants_digests = True
+        found.clock.now += 60
+        found.registry.reset_log()
+        told = await follower.look()
+        assert isinstance(told, Recent)
+        assert (told.digests["1"], told.tells_digests) == (digest, True)
+        assert asked(found.registry) == (2, 0)
+        found.clock.now += 60
+        same = await follower.look()
+        assert isinstance(same, Unchanged)
+        assert same.tells_digests
+
+
+async def test_many_artifacts_are_read_page_by_page_with_their_names_encoded_twice() -> None:
+    async with house() as found:
+        name = "acme/deep/er"
+        for number in range(150):
+            found.registry.push(name, str(number))
+        follower = Follower(client=found.followers[0].client, clock=found.clock, repository=name)
+        for _ in range(2):
+            found.clock.now += 60
+            await follower.look()
+        assert found.registry.count(Kind.NATIVE) == 4
+        assert isinstance(await follower.look(), Unchanged)
+        assert follower.digests == stored(found.registry, name)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        pytest.param(Respond(404), id="404"),
+        pytest.param(Respond(403), id="403"),
+        pytest.param(Respond(200, (), b'{"artifacts": 1}'), id="another form"),
+        pytest.param(Respond(200, (), b'[{"digest": null, "tags": [{"name": "1"}]}]'), id="null"),
+        pytest.param(Respond(200, (), b"[]"), id="none"),
+    ],
+)
+async def test_where_artifacts_tell_nothing_the_list_still_serves_and_digests_are_left_to_v2(
+    action: Respond,
+) -> None:
+    async with house() as found:
+        follower = found.followers[7]
+        path = "/api/v2.0/projects/acme/repositories/007/artifacts"
+        found.registry.fault(Fault(action=action, match=Match(path=path)))
+        found.registry.push("acme/007", "2")
+        for _ in range(2):
+            found.clock.now += 60
+            await follower.look()
+        found.registry.reset_log()
+        found.clock.now += 60
+        same = await follower.look()
+        assert isinstance(same, Unchanged)
+        assert not same.tells_digests
+        assert asked(found.registry) == (1, 0)
+        assert follower.client.take_notes() == ()
 
 
 async def test_a_deleted_tag_is_found_by_the_list_as_well() -> None:
@@ -228,6 +294,8 @@ async def test_a_flood_of_other_repositories_leads_to_a_new_list_and_no_loss() -
         found.registry.push("acme/000", "2")
         found.clock.now += 60
         assert await found.look() == ["acme/000"]
+        found.clock.now += 60
+        await found.look()
         found.registry.reset_log()
         found.clock.now += 60
         assert await found.look() == []

@@ -18,9 +18,10 @@ from watcher.registry.answer import Answer
 from watcher.registry.limits import Lane, Priority
 from watcher.registry.listing import Listing, Recent, Seen, Unchanged
 from watcher.registry.lists import Lists, Repository
-from watcher.registry.native import acr, changed, docker_hub, gitlab, harbor, quay
+from watcher.registry.native import acr, docker_hub, gitlab, harbor, quay
 from watcher.registry.native.asking import NativeClient, Refused
 from watcher.registry.native.base import SECOND, NewestFirst
+from watcher.registry.native.changed import ChangedMark, Changes, Known, Told, digests_of
 from watcher.registry.native.newest import OVERLAP, Mark, Reading, fingerprint_of, judge
 from watcher.registry.quirks import NativeApi
 from watcher.registry.strategy import (
@@ -55,7 +56,7 @@ class Looker:
         self._lists = lists
         self._native = native
         self._lane = lane
-        self._changes = changed.Changes(lane.now, native.misread)
+        self._changes = Changes(lane.now, native.misread)
 
     def expect(self, names: frozenset[str]) -> None:
         """The repositories (canonical names) that will be looked at."""
@@ -142,17 +143,44 @@ class Looker:
         is_urgent = repository.priority is Priority.URGENT
         longest = -1.0 if is_urgent else max(SHORTEST_SHARING, seen.interval * SHARED_PART)
 
-        async def ask(fetch: Fetch) -> changed.Told | None:
+        async def ask(fetch: Fetch) -> Told | None:
             return await self._changes.of(repository.name, fetch, self._native.origin, longest)
 
         told = await self._native.attempt(repository, ask)
+        mark = ChangedMark.read(seen.mark)
         if told is None:
-            kept = seen.mark if changed.is_mark(seen.mark) else None
-            return await self._walk(repository, seen, mark=kept)
-        if seen.mark == changed.written(told.at) and not self._is_due(seen):
-            return Unchanged(None, 0, tells_digests=True, mark=seen.mark)
+            return await self._walk(repository, seen, mark=mark.written() if mark else None)
+        is_same = mark is not None and mark.at == told.at
+        if mark is not None and is_same and not self._is_due(seen):
+            return await self._unchanged(repository, seen, mark)
+        if mark is None or not is_same:
+            mark = ChangedMark(told.at) if told.is_settled else None
         # The time was read before the walk: what comes in between changes it once more.
-        return await self._walk(repository, seen, mark=told.mark())
+        return await self._walk(repository, seen, mark=mark.written() if mark else None)
+
+    async def _unchanged(
+        self, repository: Repository, seen: Seen, mark: ChangedMark
+    ) -> Unchanged | Recent:
+        """Nothing has changed since the walk; what had moved by then is asked for once."""
+        tells = mark.known is Known.DIGESTS
+        if not seen.wants_digests or mark.known is not Known.NOT_YET:
+            return Unchanged(None, 0, tells_digests=tells, mark=mark.written())
+
+        async def ask(fetch: Fetch) -> dict[str, str]:
+            try:
+                digests = await digests_of(
+                    repository.name, fetch, self._native.origin, self._native.misread
+                )
+            except Refused:
+                digests = None  # of this list alone; that of what changed is another
+            return digests or {}
+
+        digests = await self._native.attempt(repository, ask)
+        if digests:
+            return Recent(digests, mark._replace(known=Known.DIGESTS).written())
+        if digests is not None:
+            mark = mark._replace(known=Known.NEVER)
+        return Unchanged(None, 0, mark=mark.written())
 
     async def _newest(self, api: NewestFirst, repository: Repository, seen: Seen) -> Look:
         mark = Mark.read(seen.mark, api)

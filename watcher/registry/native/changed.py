@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import NamedTuple
 
 from watcher.registry.answer import Answer
@@ -17,10 +18,34 @@ from watcher.registry.native.base import SECOND
 from watcher.registry.native.newest import MAXIMUM_PAGES, OVERLAP
 
 MAXIMUM_FIRST_PAGES = 100
-_MARK = re.compile(r"harbor:(\d{1,21})", re.ASCII)
+_MARK = re.compile(r"harbor:(\d{1,21})([?!]?)", re.ASCII)
 
 Fetch = Callable[[str], Awaitable[Answer]]
 Misread = Callable[[Answer, ValueError], Exception]
+
+
+class Known(StrEnum):
+    """What is known of the digests at the moment of a mark: all of them, none yet, or that the API
+    does not tell them. The text is the end of the mark."""
+
+    DIGESTS = ""
+    NOT_YET = "?"
+    NEVER = "!"
+
+
+class ChangedMark(NamedTuple):
+    """A repository was walked when it had changed last at this moment, in nanoseconds."""
+
+    at: int
+    known: Known = Known.NOT_YET
+
+    def written(self) -> str:
+        return f"harbor:{self.at}{self.known}"
+
+    @staticmethod
+    def read(text: str | None) -> ChangedMark | None:
+        found = _MARK.fullmatch(text or "")
+        return None if found is None else ChangedMark(int(found[1]), Known(found[2]))
 
 
 class Told(NamedTuple):
@@ -30,19 +55,11 @@ class Told(NamedTuple):
     at: int
     asked: float
 
-    def mark(self) -> str | None:
-        """What to remember of a walk that is made now; nothing while a change is so fresh that
-        another one may share its moment, or not be seen by the walk yet."""
-        is_settled = self.at <= (self.asked - OVERLAP) * SECOND
-        return written(self.at) if is_settled else None
-
-
-def written(at: int) -> str:
-    return f"harbor:{at}"
-
-
-def is_mark(text: str | None) -> bool:
-    return _MARK.fullmatch(text or "") is not None
+    @property
+    def is_settled(self) -> bool:
+        """Whether that is so long ago that no other change may share its moment, and a walk of
+        now sees it."""
+        return self.at <= (self.asked - OVERLAP) * SECOND
 
 
 class Changes:
@@ -101,6 +118,26 @@ class Changes:
         self._is_to_the_end = url is None or reading.pages >= MAXIMUM_FIRST_PAGES
         self._times = reading.times
         self._newest, self._total = reading.newest, reading.total
+
+
+async def digests_of(
+    repository: str, fetch: Fetch, origin: str, misread: Misread
+) -> dict[str, str] | None:
+    """Which digests the tags of a repository have; None when that is too long, or not told."""
+    told: dict[str, str | None] = {}
+    url = harbor.artifacts(origin, repository)
+    for _ in range(MAXIMUM_PAGES):
+        answer = await fetch(url)
+        try:
+            page = harbor.read_artifacts(answer, url)
+        except ValueError as error:
+            raise misread(answer, error) from error
+        told.update((entry.tag, entry.digest) for entry in page.entries)
+        if page.following is None:
+            digests = {tag: digest for tag, digest in told.items() if digest is not None}
+            return digests if len(digests) == len(told) else None
+        url = page.following
+    return None
 
 
 class _Reading:

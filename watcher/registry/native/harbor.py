@@ -2,7 +2,8 @@
 
 Since 2.15.2 a tag that comes, moves or goes touches its repository's `update_time` (goharbor/harbor
 commit 382dd69); before, the list says nothing. A pull touches it as well, so a changed time is no
-more than a reason to walk. The version is told to who logged in only.
+more than a reason to look. Which tag points where is told by the repository's artifacts. The
+version is told to who logged in only. Source: api/v2.0/swagger.yaml of goharbor/harbor.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from watcher.core.reference import is_repository_name
 from watcher.registry.answer import Answer
 from watcher.registry.links import next_link
 from watcher.registry.native.base import (
+    NativePage,
     document_of,
+    entries_of,
     moment,
     object_of,
     objects,
@@ -42,6 +45,28 @@ class ChangedPage(NamedTuple):
 
 def first(origin: str) -> str:
     return f"{origin}/api/v2.0/repositories?sort=-update_time&page_size=100"
+
+
+def artifacts(origin: str, repository: str) -> str:
+    """The first page of what a repository's tags point to; slashes are encoded twice over."""
+    project, _, name = repository.partition("/")
+    escaped = name.replace("/", "%252F")
+    return (
+        f"{origin}/api/v2.0/projects/{project}/repositories/{escaped}/artifacts"
+        "?q=tags%3D*&with_tag=true&page_size=100"
+    )
+
+
+def read_artifacts(answer: Answer, url: str) -> NativePage:
+    """Tags and digests of one page, in no order; raises ValueError with a sentence."""
+    found = (
+        (tag.get("name"), artifact.get("digest"), 0)
+        for artifact in objects(document_of(answer), "artifacts")
+        for tag in objects(artifact.get("tags") or [], "tags")
+    )
+    entries = entries_of(found)
+    link = next_link(answer.headers.get_list("link"))
+    return NativePage(entries, on_same_origin(link, url) if link else None)
 
 
 def system_info(origin: str) -> str:

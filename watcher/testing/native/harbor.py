@@ -1,4 +1,5 @@
-"""Harbor's `/api/v2.0/repositories`, which tells what changed, and `/api/v2.0/systeminfo`.
+"""Harbor's `/api/v2.0/repositories`, which tells what changed, the artifacts of a repository, and
+`/api/v2.0/systeminfo`.
 
 Source: api/v2.0/swagger.yaml and src/server/v2.0/handler of goharbor/harbor. Takes Basic only.
 Before 2.15.2 a tag that came or moved left its repository's update_time alone; since 2.13 the
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from watcher.testing.content import Content
 from watcher.testing.native.call import Call, NativeApi, moment
@@ -17,6 +18,7 @@ from watcher.testing.records import Kind, Route
 from watcher.testing.wire import Headers, Response, error_response, json_response
 
 _REPOSITORIES = "/api/v2.0/repositories"
+_ARTIFACTS = re.compile(r"/api/v2\.0/projects/([^/]+)/repositories/([^/]+)/artifacts")
 _SYSTEM = "/api/v2.0/systeminfo"
 _LARGEST = 100
 _TOUCHES_SINCE = (2, 15, 2)
@@ -26,7 +28,11 @@ _SORTS = ("name", "-name", "update_time", "-update_time", "creation_time", "-cre
 
 def route(path: str) -> Route | None:
     kinds = {_REPOSITORIES: Kind.NATIVE, _SYSTEM: Kind.PROBE}
-    return Route(kinds[path]) if path in kinds else None
+    if path in kinds:
+        return Route(kinds[path])
+    found = _ARTIFACTS.fullmatch(path)
+    # The name is encoded twice over, so that one layer is left.
+    return Route(Kind.NATIVE, f"{found[1]}/{unquote(found[2])}") if found else None
 
 
 def answer(call: Call) -> Response:
@@ -35,6 +41,8 @@ def answer(call: Call) -> Response:
     user = call.door.user(call.request)
     if user is None and "authorization" in call.request.headers:
         return error_response(401, "UNAUTHORIZED", "unauthorized")
+    if call.where.repository:
+        return _artifacts(call, user)
     if user is not None and not call.door.is_admin(user):
         return error_response(403, "FORBIDDEN", "forbidden")
     return _repositories(call, user)
@@ -71,6 +79,26 @@ def _repositories(call: Call, user: str | None) -> Response:
     return json_response(documents[start : start + size], headers=headers)
 
 
+def _artifacts(call: Call, user: str | None) -> Response:
+    name = call.where.repository
+    if not call.known() or not call.door.may_read(user, name):
+        return error_response(404, "NOT_FOUND", f"repository {name} not found")
+    size, page = call.number("page_size", 10), call.number("page", 1)
+    tags: dict[str, list[dict[str, object]]] = {}
+    if call.request.parameter("q") != "tags=*":
+        tags = {digest: [] for digest in sorted(call.content.revisions(name))}
+    for tag, times in call.content.times(name):
+        document: dict[str, object] = {"name": tag, "push_time": moment(times.last, 3)}
+        tags.setdefault(call.digest(tag), []).append(document)
+    start = (page - 1) * size
+    shown = list(tags.items())[start : start + size]
+    headers = (("X-Total-Count", str(len(tags))), *_links(call, page, size, len(tags)))
+    documents = [
+        {"digest": digest, "type": "IMAGE", "tags": found or None} for digest, found in shown
+    ]
+    return json_response(documents, headers=headers)
+
+
 def _links(call: Call, page: int, size: int, total: int) -> Headers:
     links = [_link(call, page - 1, "prev")] if page > 1 else []
     if page * size < total:
@@ -81,7 +109,7 @@ def _links(call: Call, page: int, size: int, total: int) -> Headers:
 def _link(call: Call, page: int, relation: str) -> str:
     kept = [pair for pair in call.request.parameters if pair[0] != "page"]
     query = urlencode(sorted([*kept, ("page", str(page))]))
-    return f'<{_REPOSITORIES}?{query}>; rel="{relation}"'
+    return f'<{call.request.path}?{query}>; rel="{relation}"'
 
 
 def _repository(content: Content, name: str, touches: bool) -> dict[str, object]:
