@@ -84,6 +84,8 @@ def test_only_digests_of_present_tags_without_one_are_recorded() -> None:
     [
         (f"sha256-{'0' * 64}", True),
         (f"sha256-{'f' * 64}.sig", True),
+        (f"sha256__{'f' * 64}", True),
+        (f"sha256__{'f' * 63}", False),
         (f"sha256-{'f' * 64}.att", True),
         (f"sha256-{'f' * 64}.sbom", True),
         (f"sha256-{'f' * 64}.other", False),

@@ -15,8 +15,8 @@ JSON_KEY = '{\n  "type": "service_account",\n  "private_key": "not\\na: real# ke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One kind. `pages` tells whether it cuts lists as asked; `expires` what ends in the middle of
-    a walk: its tokens, or the password itself; `sees_gone` how it is asked matters not."""
+    """One kind. `pages`: how many six tags take, two on a page; `expires`: what ends in the middle
+    of a walk, its tokens or the password itself."""
 
     profile: str
     dialect: str
@@ -24,12 +24,12 @@ class Case:
     password: str = SECRET
     repository: str = "acme/web"
     settings: dict[str, Any] = field(default_factory=dict)
-    pages: bool = True
+    pages: int = 3
     expires: str = "token"
 
 
 CASES = (
-    Case(profile="distribution-2.8", dialect="distribution", pages=False, expires="password"),
+    Case(profile="distribution-2.8", dialect="distribution", pages=1, expires="password"),
     Case(profile="distribution-3", dialect="distribution"),
     Case(profile="docker-hub", dialect="docker-hub"),
     Case(profile="gcr", dialect="gcr", username="_json_key", password=JSON_KEY),
@@ -47,7 +47,8 @@ CASES = (
     Case(profile="acr", dialect="acr"),
     Case(profile="harbor", dialect="harbor", username="robot$acme+watcher"),
     Case(profile="gitlab", dialect="gitlab", repository="acme/group/web"),
-    Case(profile="artifactory", dialect="artifactory", repository="docker/acme/web"),
+    # Each digest stands among the tags, in two forms.
+    Case(profile="artifactory", dialect="artifactory", repository="docker/acme/web", pages=9),
     Case(profile="nexus", dialect="nexus"),
 )
 STRATEGIES = ("auto", "v2", "native")

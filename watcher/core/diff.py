@@ -15,12 +15,13 @@ from watcher.core.change import Change, ChangeKind, KnownRepository, KnownTag, Q
 from watcher.core.version import natural_key
 
 _SUSPICIOUS_LOSS = 10
-_ARTIFACT_PREFIX = "sha256-"
-_ARTIFACT = re.compile(r"sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?")
+_ARTIFACT_PREFIX = "sha256"
+_ARTIFACT = re.compile(r"sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?|sha256__[0-9a-f]{64}")
 
 
 def is_artifact_tag(tag: str) -> bool:
-    """Whether the tag carries a signature, attestation or SBOM of another (SPEC 5)."""
+    """Whether the tag carries a signature, attestation or SBOM of another (SPEC 5), or is a
+    manifest's digest, as Artifactory lists them among the tags."""
     return tag.startswith(_ARTIFACT_PREFIX) and _ARTIFACT.fullmatch(tag) is not None
 
 

@@ -16,12 +16,12 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-_SHORTEST = timedelta(milliseconds=50)
+_SHORTEST = timedelta(milliseconds=20)
 _LONGEST = timedelta(seconds=1)
 
 
 class NextDue(BaseTrigger):  # type: ignore[misc]
-    """Fires when the next thing is due, at most 20 times a second and at least once in one."""
+    """Fires when the next thing is due, at most 50 times a second and at least once in one."""
 
     def __init__(self, next_due: Callable[[], float | None]) -> None:
         self._next_due = next_due

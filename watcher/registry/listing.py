@@ -144,7 +144,7 @@ class _Gathered:
     def add(self, page: Answer) -> dict[str, object]:
         """Take the names of a page; gives all that the page holds."""
         entries, document = names_of(page, self._key, self._source)
-        before = len(self.names)
+        before, ignored = len(self.names), self.ignored
         for entry in entries:
             if isinstance(entry, str) and self._is_name(entry):
                 self.names[entry] = None
@@ -153,8 +153,10 @@ class _Gathered:
         self.pages += 1
         if len(self.names) > self._maximum:
             raise self._source.incomplete(f"it names more than {self._maximum}")
-        # A short or empty page is allowed; pages that repeat what is known are a trick or a fault.
-        self._barren = self._barren + 1 if entries and len(self.names) == before else 0
+        # A short or empty page is allowed, and Artifactory has pages of digests, which are no tags;
+        # pages that repeat what is known are a trick or a fault.
+        repeats = len(entries) > self.ignored - ignored and len(self.names) == before
+        self._barren = self._barren + 1 if repeats else 0
         if self._barren >= MAXIMUM_BARREN_PAGES:
             raise self._source.incomplete("its pages repeat themselves")
         return document
