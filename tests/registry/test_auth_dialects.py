@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.registry.accounts import Clock, Passwords
+from tests.registry.accounts import Clock, Passwords, account_for
 from tests.registry.clients import connect
 from watcher.core.account import Catalog, Credential, DialectName
+from watcher.core.host import Recognition
 from watcher.errors import AccessDenied, AuthenticationFailed, RegistryError
 from watcher.registry.client import Listing, RegistryClient
+from watcher.registry.limits import HostLimits
 from watcher.testing.access import Auth, BasicAuth, BearerAuth, PasswordBearer
 from watcher.testing.faults import Exchange, Fault, Match, Respond
 from watcher.testing.profiles import ACR_TOKEN_USER, PROFILES
@@ -281,6 +283,21 @@ async def test_a_harbor_that_is_not_known_as_one_is_asked_by_tokens_for_good() -
         for expected in ([*BY_TOKEN], LET_IN):
             await it.tags()
             assert it.asked() == expected
+
+
+async def test_a_harbor_that_is_recognised_later_gets_the_password_at_once_from_then_on() -> None:
+    hosts = HostLimits()
+    async with FakeRegistry(profile=PROFILES["harbor"], users={"acme": PASSWORD}) as registry:
+        registry.push(NAME, "1.0")
+        passwords = Passwords(Credential("acme", PASSWORD))
+        async with connect(registry, passwords, hosts=hosts) as client:
+            await client.list_tags(NAME)
+            facts = hosts.lane(account_for(registry.address)).facts
+            facts.recognition = Recognition(DialectName.HARBOR, "v2.15.2", 0.0)
+            registry.revoke_tokens()
+            registry.reset_log()
+            await client.list_tags(NAME)
+            assert [entry.status for entry in registry.requests] == [200]
 
 
 async def test_the_catalog_of_harbor_is_asked_with_the_password() -> None:
