@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
-.PHONY: venv demo test check lint types layers bench soak fuzz docs lock clean
+.PHONY: venv aws-tools demo test check lint types layers bench soak fuzz docs lock clean
 
 venv: $(STAMP)
 
@@ -18,6 +18,15 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
+
+# The aws command and moto, for the tests of ECR: in an environment of their own, for they want an
+# older python-dateutil than the Kubernetes client.
+aws-tools: $(VENV)/aws/.installed
+
+$(VENV)/aws/.installed: tests/logins/aws-tools.txt | $(STAMP)
+	$(PYTHON) -m venv $(VENV)/aws
+	$(VENV)/aws/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/logins/aws-tools.txt
+	touch $@
 
 demo: venv
 	$(BIN)/watcher demo

@@ -127,7 +127,8 @@ def test_what_a_retry_after_parks_is_skipped_by_the_next_pass_and_named(
 ) -> None:
     registry.push("acme/web", "1.0")
     watcher = Watcher(tmp_path, config(registry, "acme/web"))
-    registry.fault(Fault(action=Respond(429, (("Retry-After", "600"),)), times=1))
+    refusal = Respond(429, (("Retry-After", "600"),))
+    registry.fault(Fault(action=refusal, match=Match(kind=Kind.TAGS), times=1))
     assert watcher.run("run", "--once").returncode == 1
     registry.reset_log()
     done = watcher.run("run", "--once")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,6 +118,26 @@ class App:
         lists = {name: member.repositories for name, member in self.members.items()}
         seen = {name: names.fingerprint for name, names in lists.items()}
         return {**self._catalogs, **{name: mark for name, mark in seen.items() if mark}}
+
+    async def recognise(self, members: Iterable[Member]) -> None:
+        """Find out what kind of registry each account has, where that is not known: at most once
+        a day and host. Nothing that is answered is a failure."""
+        unknown = {
+            member.account.registry.name: member
+            for member in members
+            if member.client.needs_recognition
+        }
+        await asyncio.gather(*(self._recognise(member) for member in unknown.values()))
+
+    async def _recognise(self, member: Member) -> None:
+        found = await member.client.recognise()
+        if found is not None:
+            self.log.info(
+                Event.REGISTRY_RECOGNISED,
+                registry=member.account.registry.name,
+                dialect=found.dialect,
+                version=found.version,
+            )
 
     def use(self, rules: Rules) -> None:
         """From now on other triggers, pipelines or switches hold."""

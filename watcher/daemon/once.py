@@ -129,6 +129,8 @@ async def _pass(
 ) -> PassReport:
     report = PassReport()
     chosen = [member for member in app.members.values() if selection.takes(member)]
+    if purpose is not Purpose.DRY_RUN:
+        await app.recognise(chosen)
     await asyncio.gather(*(_read_catalog(app, member, report) for member in chosen))
     for member in chosen:
         member.client.expect(member.repositories.names)

@@ -28,6 +28,7 @@ from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
 FIRST_BOOKKEEPING = timedelta(seconds=5)
+RECOGNITION_LOOK = timedelta(hours=1)
 CONFIG_LOOK = timedelta(seconds=5)
 STATE_LOOK = timedelta(milliseconds=500)
 
@@ -61,6 +62,12 @@ class Service:
             for name in app.members:
                 self._start(name)
             self._ticker.every("bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING)
+            self._ticker.every(
+                "recognition",
+                RECOGNITION_LOOK,
+                self._job(self._recognise),
+                first=timedelta(0),
+            )
             self._ticker.every("config", CONFIG_LOOK, self._job(self._look_at_config))
             self._ticker.every("state", STATE_LOOK, self._job(self._look_at_state))
             self._ticker.start()
@@ -148,6 +155,9 @@ class Service:
             await self._app.flush()
         except StateError:
             return  # said by flush; the batch is kept, the next minute tries again
+
+    async def _recognise(self) -> None:
+        await self._app.recognise(list(self._app.members.values()))
 
     async def _look_at_state(self) -> None:
         """Whether another process wrote: requests, switches, executions, cancellations."""

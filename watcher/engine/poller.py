@@ -23,7 +23,13 @@ from watcher.engine.board import StatusBoard
 from watcher.engine.detection import Detector, Findings, Moment
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.engine.poll_report import PollReport
-from watcher.engine.remembering import Traces, salt_of, seen_of, traces_of
+from watcher.engine.remembering import (
+    Traces,
+    salt_of,
+    seen_of,
+    traces_of,
+    traces_of_a_part,
+)
 from watcher.engine.rules import Rules
 from watcher.engine.sighting import Sighting, sighting_of
 from watcher.errors import RateLimited, StateChanged, TransportError, WatcherError
@@ -114,6 +120,8 @@ class Poller:
             fault = WatcherError(f"fault in watcher: {error!r}", hint="please report it")
             self._log.error(Event.INTERNAL_ERROR, error=repr(error), repository=repository)
             outcome = self._failure(status, fault)
+        for note in self._client.take_notes():
+            self._log.warning(Event.STRATEGY_CHANGED, account=self.account.name, reason=note)
         if purpose is not Purpose.DRY_RUN:
             self._report.note(status, outcome)
         return outcome
@@ -229,7 +237,8 @@ class Poller:
             now=now,
         )
         incomplete = found.unreadable or found.error is not None
-        traces = Traces() if incomplete else look.traces
+        salt = self._applying(status.repository).salt
+        traces = traces_of_a_part(status, salt) if incomplete else look.traces
         return replace(
             self._blank(status, now, **traces._asdict()),
             baseline=None if known.baselined else _first_sight(look.sighting.tags, found),

@@ -69,6 +69,13 @@ def traces_of(
     return Traces(answer.fingerprint + salt, answer.mark, now)
 
 
+def traces_of_a_part(status: RepositoryStatus, salt: bytes) -> Traces:
+    """What to remember where a digest could not be read: the next look has to tell it again."""
+    if _comparable(status, salt) is None:
+        return Traces()
+    return Traces(_NO_LISTING + salt, status.mark, status.walked)
+
+
 def _comparable(status: RepositoryStatus, salt: bytes) -> bytes | None:
     """The stored fingerprint, if an equal listing really means that there is nothing to do."""
     if status.fingerprint is None or not status.known or status.quarantined:

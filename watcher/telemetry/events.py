@@ -15,6 +15,8 @@ class Event(StrEnum):
     CONFIG_REJECTED = "config_rejected"
     CATALOG_READ = "catalog_read"
     CATALOG_FAILED = "catalog_failed"
+    REGISTRY_RECOGNISED = "registry_recognised"
+    STRATEGY_CHANGED = "strategy_changed"
     POLL_FAILED = "poll_failed"
     POLL_RECOVERED = "poll_recovered"
     POLL_PARKED = "poll_parked"
