@@ -20,7 +20,7 @@ from watcher.registry.quirks import QUIRKS, Dialect
 
 PAGE = (Path(__file__).parent.parent / "docs" / "registries.md").read_text()
 NOW = 1_800_000_000.0
-PASSWORD = CredentialSource(username="u", password="p")
+PASSWORD = CredentialSource(username="u", password="ghp_p")
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ async def test_docker_hub_gives_a_token_for_what_is_private_and_it_is_kept() -> 
         clock.now += 300  # the life of its tokens here
         assert isinstance(await follower.look(), Unchanged)
         assert registry.count(Kind.LOGIN) == 2
+        asked_for = registry.requests_of(Kind.NATIVE)
+        assert sum("authorization" not in entry.headers for entry in asked_for) == 1
 
 
 async def test_a_token_of_docker_hub_that_is_refused_is_replaced() -> None:

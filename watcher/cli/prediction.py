@@ -19,15 +19,15 @@ from watcher.core.account import Account, CredentialSource, DigestTracking
 from watcher.core.change import ChangeKind, KnownTag
 from watcher.core.schedule import interval
 from watcher.core.trigger import Trigger, applies, follows_by_name, wants_digest
-from watcher.registry.direct import ACR_TOKEN_USER
+from watcher.registry.direct import ACR_TOKEN_USER, GITHUB_TOKEN_PREFIXES
 from watcher.registry.lists import page_size_of
 from watcher.registry.native.asking import QUAY_OAUTH_USER
 from watcher.registry.quirks import Dialect, Login, NativeApi, by_host, dialect_of
 from watcher.registry.strategy import Circumstances, Way, choose, forecast, seconds_between_walks
 
 if TYPE_CHECKING:
-    from watcher.core.host import Recognition
     from watcher.core.change import KnownRepository
+    from watcher.core.host import Recognition
     from watcher.core.poll import RepositoryStatus
 
 HOUR = 3600.0
@@ -247,15 +247,23 @@ class _Asking:
 
     def _tokens(self, way: Way) -> float:
         """A repository's share of the tokens that its requests need in an hour."""
-        if _goes_direct(self.account.credential, self.dialect.login):
+        source, native = self.account.credential, self.dialect.native
+        if _goes_direct(source, self.dialect.login):
             return 0.0
+        is_native = way in (Way.NEWEST, Way.CHANGED)
+        needs_two = way is Way.NEWEST and native is NativeApi.DOCKER_HUB and _has_password(source)
+        own = self._renewals(self.every, self.watched) if needs_two else 0.0
         gap = self.every
-        if way in (Way.NEWEST, Way.CHANGED) and self.dialect.native in _OWN_LOGIN:
+        if is_native and native in _OWN_LOGIN:
             gap = seconds_between_walks(self.every)
         wished = self.account.limits.scopes_per_token or self.dialect.scopes_per_token
-        group = max(1, min(wished, self.watched))
+        return own + self._renewals(gap, min(wished, self.watched))
+
+    def _renewals(self, gap: float, group: int) -> float:
+        """A repository's share of the tokens of a group, each of which needs one every `gap`
+        seconds."""
         life = self.dialect.token_seconds * _USED_OF_A_TOKEN
-        return HOUR / (math.ceil(life * group / gap) * gap)
+        return HOUR / (math.ceil(life * max(group, 1) / gap) * gap)
 
 
 def _present(
@@ -278,11 +286,11 @@ def _is_robot_of_quay(account: Account, dialect: Dialect) -> bool:
 
 def _goes_direct(source: CredentialSource, login: Login) -> bool:
     """Whether the password itself goes with each request, so that no token is asked for."""
-    if not _has_password(source):
+    if login is Login.GITHUB_TOKEN and source.password is not None:
+        return source.password.startswith(GITHUB_TOKEN_PREFIXES)
+    if login is Login.BASIC and source.username == ACR_TOKEN_USER:
         return False
-    return login is Login.GITHUB_TOKEN or (
-        login is Login.BASIC and source.username != ACR_TOKEN_USER
-    )
+    return login is not Login.CHALLENGED and _has_password(source)
 
 
 def _has_password(source: CredentialSource) -> bool:

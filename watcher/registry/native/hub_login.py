@@ -41,6 +41,8 @@ class HubLogin:
     async def ask(self, ask: Ask, origin: str) -> Answer:
         """The answer; a refusal is repeated once with a (new) token, where there is a password."""
         sent = await self._kept()
+        if sent is None and self._token is not None:  # it was needed before, and has run out
+            sent = await self._new(None, origin)
         answer = await self._wire.deliver(ask, _header(sent), origin)
         if answer.status not in _HIDDEN or (sent and answer.status != _UNAUTHORIZED):
             return answer
