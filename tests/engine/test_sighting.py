@@ -12,7 +12,7 @@ from watcher.core.change import ChangeKind, KnownRepository, KnownTag
 from watcher.core.poll import RepositoryStatus
 from watcher.core.reference import Registry
 from watcher.core.trigger import Trigger
-from watcher.engine.remembering import salt_of, seen_of, traces_of
+from watcher.engine.remembering import salt_of, seen_of, traces_of, traces_of_a_part
 from watcher.engine.sighting import sighting_of
 from watcher.registry.listing import Listing, Recent, Seen, Unchanged
 
@@ -170,3 +170,15 @@ def test_after_recent_tags_an_old_listing_is_not_what_is_stored() -> None:
     assert after.fingerprint is not None
     assert after.fingerprint != PRINT
     assert (after.mark, after.walked) == ("quay:8", NOW - 60)
+
+
+def test_where_a_digest_could_not_be_read_the_next_look_is_told_it_again() -> None:
+    found = status()
+    found.fingerprint, found.mark, found.walked = traces_of_a_part(found, SALT)
+    after = seen(found)
+    assert (after.mark, after.walked) == ("quay:7", NOW - 60)
+    assert after.fingerprint not in (None, PRINT), "what is stored is not that listing any more"
+
+
+def test_a_first_sight_that_could_not_be_read_leaves_nothing() -> None:
+    assert traces_of_a_part(status(known=False), SALT) == (None, None, None)
