@@ -40,13 +40,17 @@ def said(seconds: float) -> str:
 @pytest.mark.parametrize(
     ("blocked", "state", "until", "parked_by"),
     [
-        pytest.param({HOST: NOW + 600}, "parked", 600, "host", id="the host"),
-        pytest.param({f"{HOST}/fake": NOW + 600}, "parked", 600, "account", id="the account"),
+        pytest.param({HOST: NOW + 60_000}, "parked", 60_000, "host", id="the host"),
+        pytest.param({f"{HOST}/fake": NOW + 60_000}, "parked", 60_000, "account", id="the account"),
         pytest.param(
-            {HOST: NOW + 600, f"{HOST}/fake": NOW + 900}, "parked", 900, "account", id="both"
+            {HOST: NOW + 60_000, f"{HOST}/fake": NOW + 90_000},
+            "parked",
+            90_000,
+            "account",
+            id="both",
         ),
-        pytest.param({f"{HOST}/other": NOW + 600}, "pending", None, None, id="another account"),
-        pytest.param({f"{HOST} (native)": NOW + 600}, "pending", None, None, id="only its API"),
+        pytest.param({f"{HOST}/other": NOW + 60_000}, "pending", None, None, id="another account"),
+        pytest.param({f"{HOST} (native)": NOW + 60_000}, "pending", None, None, id="only its API"),
         pytest.param({HOST: NOW - 1}, "pending", None, None, id="that is over"),
     ],
 )
@@ -68,9 +72,13 @@ def test_status_says_what_is_parked_until_when_and_for_whom(
 def test_hosts_are_shown_with_all_that_is_known_of_them(bench: Bench) -> None:
     known(
         bench,
-        blocked={HOST: NOW + 600, f"{HOST}/fake (native)": NOW + 60, "gone.example": NOW + 1},
+        blocked={
+            HOST: NOW + 60_000,
+            f"{HOST}/fake (native)": NOW + 6_000,
+            "gone.example": NOW + 6_000,
+        },
         quotas={
-            Counted(f"{HOST}/fake", Counts.PULLS): Quota(100, 76, NOW + 21_600, NOW),
+            Counted(f"{HOST}/fake", Counts.PULLS): Quota(100, 76, NOW + 216_000, NOW),
             Counted(HOST, Counts.REQUESTS): Quota(None, 5, NOW - 1, NOW - 60),
         },
         recognised={HOST: Recognition(DialectName.HARBOR, "v2.11.0", NOW)},
@@ -83,8 +91,8 @@ def test_hosts_are_shown_with_all_that_is_known_of_them(bench: Bench) -> None:
             "recognised": said(NOW),
             "accounts": ["fake"],
             "parked": [
-                {"account": None, "counts": "requests", "until": said(NOW + 600)},
-                {"account": "fake", "counts": "native", "until": said(NOW + 60)},
+                {"account": None, "counts": "requests", "until": said(NOW + 60_000)},
+                {"account": "fake", "counts": "native", "until": said(NOW + 6_000)},
             ],
             "quotas": [
                 {
@@ -92,7 +100,7 @@ def test_hosts_are_shown_with_all_that_is_known_of_them(bench: Bench) -> None:
                     "counts": "pulls",
                     "allowed": 100,
                     "remaining": 76,
-                    "resets": said(NOW + 21_600),
+                    "resets": said(NOW + 216_000),
                     "seen": said(NOW),
                 }
             ],
