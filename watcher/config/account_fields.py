@@ -137,12 +137,14 @@ LIMITS = Section(
         "concurrency": Field(
             Integer(minimum=1, maximum=1000),
             default=Limits().concurrency,
-            doc="Requests at once.",
+            doc="Requests at once. Accounts of one host share the largest of theirs, and each "
+            "leaves one place to the others.",
             example=4,
         ),
         "requests_per_second": Field(
             Either(Number(minimum=0.001), Choice("none")),
-            doc="Requests per second at most, `none` for as many as come.",
+            doc="Requests per second at most, after half a second's worth at once; `none` for as "
+            "many as the host is known to take.",
             example=5,
             default_doc="none",
         ),
