@@ -1,10 +1,16 @@
-"""Says at the end of `make fuzz` on how many inputs each property was tried."""
+"""Shares the time of `make fuzz` among the properties, and says at its end on how many inputs each
+was tried.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.fuzz.running import LEDGER, SECONDS
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    LEDGER.targets = max(len(session.items), 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
@@ -25,16 +26,16 @@ Result = TypeVar("Result")
 
 
 class Ledger:
-    """Which properties there are, and how many inputs each was tried on."""
+    """How many properties are tried, and how many inputs each was tried on."""
 
     def __init__(self) -> None:
         self.examples: Counter[str] = Counter()
-        self.targets = 0
+        self.targets = 1
 
     @property
     def share(self) -> float:
         """Seconds for each property."""
-        return SECONDS / max(self.targets, 1)
+        return SECONDS / self.targets
 
 
 LEDGER = Ledger()
@@ -46,8 +47,6 @@ def fuzzed(
     """A test without arguments of a property with them; `examples`: of the quick form."""
 
     def decorate(check: Property) -> Callable[[], None]:
-        LEDGER.targets += 1
-
         def counted(**values: Any) -> None:
             LEDGER.examples[check.__name__] += 1
             check(**values)
@@ -74,7 +73,8 @@ def fuzzed(
         test.__name__ = test.__qualname__ = check.__name__
         test.__module__ = check.__module__
         test.__doc__ = check.__doc__
-        return test
+        # A failure is shown all the same; without this the warning would be shown in its place.
+        return pytest.mark.filterwarnings("ignore:Generating overly large repr")(test)
 
     return decorate
 
