@@ -3,6 +3,7 @@
     connections.py   Connections: the door for the rest of the program
     http1.py         the engine for HTTP/1.1, on aiohttp
     http2.py         the engine for HTTP/2, on httpcore
+    goaway.py        orderly ends of HTTP/2 connections, which h2 does not know
     messages.py      a request and its answer
     reading.py       bodies within bounds
     errors.py        errors of HTTP libraries in our words

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from watcher.core.account import Timeouts
 from watcher.http_client.addresses import CheckedAddresses
@@ -98,7 +99,7 @@ class Http1:
 
     def _new_session(self, stays_open: bool) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 limit=0,
                 use_dns_cache=False,
                 resolver=_Resolver(self._checked),
@@ -113,6 +114,17 @@ class Http1:
             max_field_size=LONGEST_HEADER,
             middlewares=(_only_once,),
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Drops a connection at once that is not kept: over TLS its other end would be waited for up
+    to half a minute, which nobody needs once the whole answer is there."""
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        transport = protocol.transport
+        super()._release(key, protocol, should_close=should_close)
+        if transport is not None and transport.is_closing():
+            transport.abort()
 
 
 class _Resolver(aiohttp.ThreadedResolver):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +29,8 @@ sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 import httpcore  # noqa: E402
 
+from watcher.http_client.goaway import OrderlyStream  # noqa: E402
+
 # At DEBUG it writes down each header that it packs, with passwords and tokens.
 logging.getLogger("hpack").setLevel(logging.WARNING)
 
@@ -40,17 +42,21 @@ _BREAKS = (
     h2.exceptions.H2Error,
 )
 _ONE_REFUSED = "it gave up this one request"
+_REPEATABLE = frozenset({"GET", "HEAD"})
+MOST_ENDS = 8
+"""How many connections in a row may end in order without an answer to a request."""
 
 
 class _Shared:
     """The connection to one origin, and how many requests are under way on it."""
 
-    __slots__ = ("is_left", "pool", "under_way")
+    __slots__ = ("ends", "is_left", "pool", "under_way")
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self.pool = pool
         self.under_way = 0
         self.is_left = False
+        self.ends = False
 
 
 class Http2:
@@ -69,7 +75,7 @@ class Http2:
         self._read = timeouts.read.total_seconds()
         connect = timeouts.connect.total_seconds()
         self._timeout = {"connect": connect, "read": self._read, "write": self._read}
-        self._backend = _Backend(checked)
+        self._checked = checked
         self._shared: dict[str, _Shared] = {}
         self._without: set[str] = set()
 
@@ -79,9 +85,17 @@ class Http2:
 
     async def exchange(self, ask: Outgoing) -> Reply:
         """One request, one answer. Raises `errors`, and ProtocolError for what can't be read."""
-        shared = self._shared.get(ask.origin)
-        if shared is None:
-            shared = self._shared[ask.origin] = _Shared(self._pool(ask))
+        for _ in range(MOST_ENDS):
+            shared = self._shared.get(ask.origin) or self._new_connection(ask)
+            try:
+                return await self._exchange_on(shared, ask)
+            except BrokenConnection:
+                # What the server had not begun when it announced the end is asked again.
+                if not shared.ends or ask.method not in _REPEATABLE:
+                    raise
+        raise BrokenConnection("it takes no more requests, connection after connection")
+
+    async def _exchange_on(self, shared: _Shared, ask: Outgoing) -> Reply:
         shared.under_way += 1
         try:
             reply = await self._exchange(shared, ask)
@@ -147,22 +161,30 @@ class Http2:
             ask.method, url, headers=headers, content=ask.content, extensions=extensions
         )
 
-    def _pool(self, ask: Outgoing) -> httpcore.AsyncConnectionPool:
-        return httpcore.AsyncConnectionPool(
+    def _new_connection(self, ask: Outgoing) -> _Shared:
+        def end() -> None:
+            shared.ends = True
+            self._leave(ask.origin, shared)
+
+        pool = httpcore.AsyncConnectionPool(
             ssl_context=ask.context,
             proxy=_proxy(ask),
             max_connections=1,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
             http2=True,
-            network_backend=self._backend,
+            network_backend=_Backend(self._checked, end),
         )
+        shared = self._shared[ask.origin] = _Shared(pool)
+        return shared
 
 
 class _Backend(httpcore.AnyIOBackend):
-    """Connects to the addresses that were checked, where a name has such."""
+    """Connects to the addresses that were checked, where a name has such; `on_end` is called when
+    the server announces the orderly end of a connection."""
 
-    def __init__(self, checked: CheckedAddresses) -> None:
+    def __init__(self, checked: CheckedAddresses, on_end: Callable[[], None]) -> None:
         self._checked = checked
+        self._on_end = on_end
 
     async def connect_tcp(
         self,
@@ -175,10 +197,11 @@ class _Backend(httpcore.AnyIOBackend):
         *others, last = self._checked.of(host) or (host,)
         for address in others:
             try:
-                return await super().connect_tcp(address, port, timeout)
+                stream = await super().connect_tcp(address, port, timeout)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return await super().connect_tcp(last, port, timeout)
+            return OrderlyStream(stream, self._on_end)
+        return OrderlyStream(await super().connect_tcp(last, port, timeout), self._on_end)
 
 
 def _proxy(ask: Outgoing) -> httpcore.Proxy | None:
