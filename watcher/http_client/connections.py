@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.errors import ProtocolError, ProxyError
 from watcher.http_client.addresses import CheckedAddresses
-from watcher.http_client.errors import is_untrusted, translate
+from watcher.http_client.errors import is_untrusted, refusal_of_proxy, translate
 from watcher.http_client.messages import Outgoing, Reply
-from watcher.http_client.proxies import Proxy, proxy_from_environment
+from watcher.http_client.proxies import Proxy, is_of_proxy, proxy_from_environment
 from watcher.http_client.settings import MAXIMUM_ORIGINS, USER_AGENT, HttpSettings
 from watcher.http_client.trust import Trust
 from watcher.http_client.urls import origin_of
@@ -103,11 +103,19 @@ class Connections:
         )
         try:
             async with asyncio.timeout(self._longest):
-                return await _exchange(engine, ask, trust)
+                reply = await _exchange(engine, ask, trust)
         except engine.errors as error:
             if isinstance(error, ValueError) and not isinstance(error, OSError):
                 raise ProtocolError(f"{host} names an invalid URL", host=host) from error
-            raise translate(error, origin.partition("://")[2], route.proxy) from error
+            raise translate(
+                error,
+                origin.partition("://")[2],
+                route.proxy,
+                shows_certificate=self._settings.tls.client_cert is not None,
+            ) from error
+        if route.proxy is not None and origin.startswith("http://") and is_of_proxy(reply):
+            raise refusal_of_proxy(str(reply.status), origin.partition("://")[2], route.proxy)
+        return reply
 
     def pin(self, host: str, addresses: Sequence[str]) -> None:
         """Connect to these addresses of `host` and to no others, for only they were checked."""

@@ -27,6 +27,7 @@ _UNREACHABLE = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 )
 
+_EARLY = 9  # X509_V_ERR_CERT_NOT_YET_VALID
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
@@ -47,22 +48,50 @@ class BrokenConnection(Exception):
     """A connection that had stood broke before the whole answer was there; its cause says how."""
 
 
-def translate(error: BaseException, host: str, proxy: Proxy | None = None) -> TransportError:
-    """What an error of an HTTP library means, in a sentence; `host` is the one that was asked."""
+def translate(
+    error: BaseException,
+    host: str,
+    proxy: Proxy | None = None,
+    *,
+    shows_certificate: bool = False,
+) -> TransportError:
+    """What an error of an HTTP library means, in a sentence; `host` is the one that was asked.
+
+    shows_certificate: a client certificate was at hand.
+    """
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if kinds & _REFUSED_BY_PROXY:
-        return _refusal_of_proxy(error, host)
+    if kinds & _REFUSED_BY_PROXY and proxy is not None:
+        # aiohttp keeps the status; of the others' messages it is the beginning.
+        return refusal_of_proxy(str(getattr(error, "status", None) or str(error)[:3]), host, proxy)
+    end = host if proxy is None else f"{host} (by the proxy {proxy.authority})"
     if kinds & (_CONNECTING | _READING) or isinstance(error, TimeoutError):
-        return TransportError(_too_slow(kinds, host), host=host)
+        return TransportError(_too_slow(kinds, end), host=host)
     tls = _failure_of_tls(error)
     if tls is not None:
-        return _tls_error(tls, _end_of_tls(error, host, proxy))
+        return _tls_error(tls, _end_of_tls(error, host, proxy), shows_certificate)
     if proxy is not None and kinds & _NOT_REACHED:
-        message = _not_reached(error, f"the proxy for {host}", f"of the proxy for {host}")
+        way = f"the proxy {proxy.authority} for {host}"
+        message = _not_reached(error, way, f"of {way}")
         if message is not None:
             return ProxyError(message, host=host)
     direct = _not_reached(error, host, host)
-    return TransportError(direct or _broken(error, kinds, host), host=host)
+    return TransportError(direct or _broken(error, kinds, end), host=host)
+
+
+def refusal_of_proxy(status: str, host: str, proxy: Proxy) -> ProxyError:
+    """The error of a proxy that answered itself, with this status, instead of leading to `host`.
+
+    Some say 401 where 407 is meant.
+    """
+    way, said = (
+        f"the proxy {proxy.authority} for {host}",
+        f" ({status})" if status.isdigit() else "",
+    )
+    if status not in ("401", "407"):
+        return ProxyError(f"{way} refused to connect to it{said}", host=host)
+    verb = "wants a login" if proxy.authorization is None else "refused the login"
+    hint = "give user and password in its URL: `proxy: http://USER:PASSWORD@HOST:PORT`"
+    return ProxyError(f"{way} {verb}{said}", host=host, status=int(status), hint=hint)
 
 
 def is_broken_connection(error: BaseException | None) -> bool:
@@ -84,7 +113,9 @@ def causes_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def words(error: BaseException) -> str:
-    """What an error says of itself."""
+    """What an error says of itself; of OpenSSL's the reason alone."""
+    if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
+        return error.reason
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -94,15 +125,6 @@ def _too_slow(kinds: set[str], host: str) -> str:
     if kinds & _READING:
         return f"an answer of {host} took too long"
     return f"the whole exchange with {host} took too long"
-
-
-def _refusal_of_proxy(error: BaseException, host: str) -> ProxyError:
-    """aiohttp keeps the status; of the others' messages it is the beginning."""
-    status = str(getattr(error, "status", None) or str(error)[:3])
-    if status == "407":
-        return ProxyError(f"the proxy for {host} wants a login (407)", host=host, status=407)
-    said = f" ({status})" if status.isdigit() else ""
-    return ProxyError(f"the proxy for {host} refused to connect to it{said}", host=host)
 
 
 def _not_reached(error: BaseException, what: str, whose_name: str) -> str | None:
@@ -145,15 +167,17 @@ def _end_of_tls(error: BaseException, host: str, proxy: Proxy | None) -> str:
     return f"the proxy {end}" if proxy is not None and proxy.authority == end else host
 
 
-def _tls_error(error: ssl.SSLError, host: str) -> TlsError:
+def _tls_error(error: ssl.SSLError, host: str, shows_certificate: bool) -> TlsError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_error(error, host)
     reason = error.reason or str(error)
-    if _WANTS_CERTIFICATE in reason:
+    is_about_client = any(part in reason for part in _REFUSES_CERTIFICATE)
+    if _WANTS_CERTIFICATE in reason or (is_about_client and not shows_certificate):
         hint = "name one with `tls: {client_cert: PATH, client_key: PATH}`"
         return TlsError(f"{host} wants a client certificate", host=host, hint=hint)
-    if any(part in reason for part in _REFUSES_CERTIFICATE):
-        return TlsError(f"{host} refused the client certificate: {reason}", host=host)
+    if is_about_client:
+        hint = "is `tls: {client_cert: PATH}` of an issuer that it knows, and not expired?"
+        return TlsError(f"{host} refused the client certificate: {reason}", host=host, hint=hint)
     if any(part in reason for part in _OTHER_VERSION):
         return TlsError(f"{host} speaks no common version of TLS: {reason}", host=host)
     if any(part in reason for part in _PLAIN):
@@ -165,6 +189,9 @@ def _tls_error(error: ssl.SSLError, host: str) -> TlsError:
 def _certificate_error(error: ssl.SSLCertVerificationError, host: str) -> TlsError:
     if error.verify_code == _EXPIRED:
         return TlsError(f"the certificate of {host} has expired", host=host)
+    if error.verify_code == _EARLY:
+        hint = "is the clock of this machine right?"
+        return TlsError(f"the certificate of {host} is not valid yet", host=host, hint=hint)
     if error.verify_code in _WRONG_NAME:
         return TlsError(f"the certificate of {host} is for another name", host=host)
     return TlsError(

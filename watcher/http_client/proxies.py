@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from watcher.http_client.messages import Reply
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -35,6 +38,15 @@ class Proxy(NamedTuple):
         pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
         login = b64encode(pair.encode()).decode("ascii")
         return Proxy(url.scheme, f"{name}:{port}", f"Basic {login}")
+
+
+def is_of_proxy(reply: Reply) -> bool:
+    """Whether a proxy answered plain http itself: with 407, or as a server that calls itself a
+    proxy and did not pass on the answer of another (RFC 9110, 7.6.3)."""
+    if reply.status < 400:
+        return False
+    names_itself = "proxy" in reply.headers.get("server", "").lower()
+    return reply.status == 407 or (names_itself and "via" not in reply.headers)
 
 
 def proxy_from_environment(origin: str, environment: Mapping[str, str]) -> str | None:

@@ -53,9 +53,32 @@ def _context(tls: Tls) -> ssl.SSLContext:
         with _readable("ca_file", tls.ca_file):
             context.load_verify_locations(cafile=tls.ca_file)
     if tls.client_cert is not None:
-        with _readable("client_cert", tls.client_cert):
-            context.load_cert_chain(tls.client_cert, tls.client_key)
+        _load_client(context, tls.client_cert, tls.client_key)
     return context
+
+
+def _load_client(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    """OpenSSL does not say which of the two files it has trouble with, so they are looked at."""
+    of_key = ("client_key", key) if key is not None else ("client_cert", certificate)
+    for (name, path), mark, what in (
+        (("client_cert", certificate), b"-----BEGIN CERTIFICATE", "certificate"),
+        (of_key, b"PRIVATE KEY-----", "private key"),
+    ):
+        with _readable(name, path):
+            if mark not in path.read_bytes():
+                raise _unusable(name, path, f"there is no {what} in it")
+
+    def no_pass_phrase() -> str:
+        """Without this OpenSSL would ask for it on the terminal."""
+        raise _unusable(*of_key, "its private key is protected by a pass phrase")
+
+    try:
+        context.load_cert_chain(certificate, key, password=no_pass_phrase)
+    except ssl.SSLError as error:
+        reason = words(error)
+        if "MISMATCH" in reason:
+            reason = f"its private key is not that of {certificate}"
+        raise _unusable(*of_key, reason) from error
 
 
 def _load_roots(context: ssl.SSLContext, environment: Mapping[str, str]) -> None:
@@ -82,7 +105,14 @@ def _readable(key: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TlsError(f"`{key}` can't be used: {path}: {words(error)}") from error
+        said = words(error)
+        if "NO_CERTIFICATE" in said or "no start line" in said.lower():
+            said = "there is no certificate in it"
+        raise _unusable(key, path, said) from error
+
+
+def _unusable(key: str, path: Path, reason: str) -> TlsError:
+    return TlsError(f"`{key}` can't be used: {path}: {reason}")
 
 
 @contextmanager

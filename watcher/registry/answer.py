@@ -7,7 +7,9 @@ NamedTuples: at start-up each dataclass costs as much as two requests.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from html import unescape
 from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.errors import AccessDenied, NotFound, ProtocolError, ProxyError, RegistryError
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from watcher.http_client import Headers
 
 MAXIMUM_MESSAGE = 300
+_LONGEST_PAGE = 4096
+_TITLE = re.compile(r"<title>([^<]*)", re.IGNORECASE)
+_WANTS_TLS = re.compile(rb"HTTPS (?:server|port)")
 _TEMPORARY = frozenset({408, 499})
 
 
@@ -58,13 +63,33 @@ def failure(answer: Answer, host: str, what: str, secrets: Sequence[str] = ()) -
     """The error that an answer means; `what` was asked for (`repository acme/web`)."""
     error = spec_error(answer.body, secrets)
     said = " ".join(part for part in (str(answer.status), error.code) if part)
-    detail = f": {error.message}" if error.message else ""
+    told = error.message or ("" if error.code else _text_of(answer, secrets))
+    detail = f": {told}" if told else ""
     message = f"{host} answered {said} for {what}{detail}"
     return _error(answer, host, message)
 
 
+def _text_of(answer: Answer, secrets: Sequence[str]) -> str:
+    """What a web server before the registry says: plain text, or the title of its page."""
+    kind = answer.headers.get("content-type", "").lower()
+    if not kind.startswith("text/"):
+        return ""
+    text = answer.body[:_LONGEST_PAGE].decode("utf-8", "replace")
+    if is_html(answer):
+        title = _TITLE.search(text)
+        text = unescape(title[1]) if title else ""
+    return clean(_blot(text, secrets)).removeprefix(str(answer.status)).strip()
+
+
 def _error(answer: Answer, host: str, message: str) -> RegistryError:
     status = answer.status
+    if status == 400 and answer.url.startswith("http://") and _WANTS_TLS.search(answer.body):
+        return ProtocolError(
+            message,
+            host=host,
+            status=status,
+            hint="is it an https registry? (without `plain_http`)",
+        )
     if status in (401, 403):
         return AccessDenied(
             message,
