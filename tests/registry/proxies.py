@@ -23,14 +23,25 @@ class Proxy:
         self.asked: list[str] = []
         self.heads: list[bytes] = []
         self.url = ""
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
         try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+            await serving
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
+            self._serving.discard(serving)
             writer.close()
+
+    async def hang_up(self) -> None:
+        """End what is still open."""
+        serving = tuple(self._serving)
+        for each in serving:
+            each.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -47,12 +58,15 @@ class Proxy:
         far_reader, far_writer = await asyncio.open_connection(
             self.names.get(host, host), int(port)
         )
-        if method == "CONNECT":
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            path = target.partition("://")[2].partition("/")[2]
-            far_writer.write(f"{method} /{path} HTTP/1.1\r\n".encode("ascii") + rest)
-        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+        try:
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                path = target.partition("://")[2].partition("/")[2]
+                far_writer.write(f"{method} /{path} HTTP/1.1\r\n".encode("ascii") + rest)
+            await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+        finally:
+            far_writer.close()
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,4 +89,5 @@ async def running_proxy(
         yield proxy
     finally:
         server.close()
+        await proxy.hang_up()
         await server.wait_closed()
