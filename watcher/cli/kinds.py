@@ -63,8 +63,9 @@ async def kind_of(
     triggers: Iterable[Trigger],
 ) -> Kind:
     """The kind of an account's registry; `tags` says how many each repository has. One of them is
-    looked at as the daemon would, to see whether it is answered so."""
+    looked at as the daemon would where that is not by v2, to see whether it is answered so."""
     from watcher.registry.listing import Seen
+    from watcher.registry.strategy import Way
 
     every = interval(account.poll, time.time()).total_seconds()
     rules = list(triggers)
@@ -73,7 +74,7 @@ async def kind_of(
         watching = [each for each in rules if applies(each, account.name, name)]
         digests, deletions = wishes(account, watching)
         seen = Seen(tags=count, interval=every, wants_digests=digests, wants_deletions=deletions)
-        if number == 0:
+        if number == 0 and client.strategy_of(name, seen) != Way.V2:
             await _try(client, name, seen)
         looks[client.strategy_of(name, seen)] += 1
     dialect, knowledge = known_dialect(account, found)

@@ -77,7 +77,7 @@ def choose(dialect: Dialect, given: Circumstances) -> Way:
         return Way.V2_WITH_DIGESTS if insists or given.wants_digests else Way.V2
     if dialect.native is NativeApi.HARBOR:
         # What is deleted is in the list of changes as well.
-        is_worth_it = insists or given.watched > MANY_REPOSITORIES
+        is_worth_it = insists or given.watched > MANY_REPOSITORIES or given.pages > 1
         return Way.CHANGED if is_worth_it and tells_changes(given.version) else Way.V2
     if given.wants_deletions:
         return Way.V2

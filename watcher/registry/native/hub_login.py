@@ -10,6 +10,7 @@ import asyncio
 import json
 
 from watcher.core.account import Credential
+from watcher.core.host import Counts
 from watcher.http_client import USER_AGENT
 from watcher.registry.answer import Answer
 from watcher.registry.bodies import TOKEN_CAP
@@ -84,7 +85,14 @@ class HubLogin:
             (b"Content-Type", b"application/json"),
         ]
         content = json.dumps(document).encode()
-        answer = await self._wire.send("POST", f"{origin}{LOGIN_PATH}", headers, TOKEN_CAP, content)
+        answer = await self._wire.send(
+            "POST",
+            f"{origin}{LOGIN_PATH}",
+            headers,
+            TOKEN_CAP,
+            content,
+            counts=Counts.NATIVE,
+        )
         if answer.status != _OK:
             return None
         try:
