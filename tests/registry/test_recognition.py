@@ -166,14 +166,27 @@ async def test_a_failure_recognises_nothing_and_is_asked_again_in_an_hour(
     ):
         registry.fault(Fault(action=action, match=Match(path=path)))
         assert await client.recognise() is None
-        assert hosts.recognised() == {}
         assert not needs(client)
+        kept = HostLimits(clock=clock, recognised=hosts.recognised())
+        async with connect(registry, clock=clock, hosts=kept) as next_process:
+            assert not needs(next_process), "a pass of cron asks no more often"
         clock.now += AGAIN_AFTER_FAILURE
         assert needs(client)
         registry.clear_faults()
         found = await client.recognise()
         assert found is not None
         assert found.dialect is DialectName.QUAY
+
+
+async def test_a_failure_leaves_what_was_known() -> None:
+    clock = Clock()
+    earlier = Recognition(DialectName.NEXUS, None, clock.now - VALID)
+    async with playing("quay", "1", clock=clock) as registry:
+        hosts = HostLimits(clock=clock, sleep=clock.sleep, recognised={registry.address: earlier})
+        registry.fault(Fault(action=Respond(500)))
+        async with connect(registry, clock=clock, hosts=hosts) as client:
+            assert await client.recognise() is None
+            assert hosts.recognised()[registry.address].dialect is DialectName.NEXUS
 
 
 async def test_a_recognition_holds_for_a_day() -> None:

@@ -123,8 +123,8 @@ class RegistryClient:
         """Ask the host what kind of registry it is, without any credential; None when it gave no
         good answer. What is found holds from now on, for all accounts of the host."""
         found = await self._recogniser.recognise()
-        if found is not None:
-            self._facts.recognition = found
+        last = self._facts.recognition
+        self._facts.recognition = found or self._recogniser.postponed(last)
         return found
 
     async def list_tags(

@@ -31,29 +31,29 @@ Found = tuple[DialectName, str | None]
 
 
 class Recogniser:
-    """Recognises the host of one account, and remembers when that failed."""
+    """Recognises the host of one account."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._failed_at: float | None = None
 
     def is_needed(self, last: Recognition | None) -> bool:
-        """Whether the last recognition is too old, and no failure too fresh."""
-        now = self._wire.lane.now()
-        if last is not None and 0 <= now - last.at < VALID:
-            return False
-        return self._failed_at is None or not 0 <= now - self._failed_at < AGAIN_AFTER_FAILURE
+        """Whether the last recognition is too old."""
+        return last is None or not 0 <= self._wire.lane.now() - last.at < VALID
 
     async def recognise(self) -> Recognition | None:
         """What the host is; None when it did not answer well enough to say."""
         try:
             found = await self._found()
         except RegistryError:
-            self._failed_at = self._wire.lane.now()
             return None
-        self._failed_at = None
         dialect, version = found if found else (None, None)
         return Recognition(dialect, version, self._wire.lane.now())
+
+    def postponed(self, last: Recognition | None) -> Recognition:
+        """What to go by for an hour, in this process and the next ones, after a failure: what was
+        known before it."""
+        at = self._wire.lane.now() - VALID + AGAIN_AFTER_FAILURE
+        return last._replace(at=at) if last is not None else Recognition(None, None, at)
 
     async def _found(self) -> Found | None:
         ping = await self._ask("/v2/")
