@@ -54,6 +54,20 @@ def test_certificates_that_are_not_verified_are_warned_of(bench: Bench) -> None:
     assert "not verified" in said(bench.json("validate")["findings"])
 
 
+@pytest.mark.parametrize(
+    ("tls", "error"),
+    [
+        pytest.param("ca_file: none.pem", "`ca_file` can't be used", id="no authority"),
+        pytest.param("client_cert: none.pem", "`client_cert` can't be used", id="no certificate"),
+        pytest.param("ca_file: config.yaml", "`ca_file` can't be used", id="another file"),
+    ],
+)
+def test_a_file_for_tls_that_cannot_be_used_is_an_error(bench: Bench, tls: str, error: str) -> None:
+    path = bench.configure("127.0.0.1:1")
+    path.write_text(path.read_text().replace("plain_http: true", f"tls: {{{tls}}}"))
+    assert error in said(bench.json("validate", code=1)["findings"])
+
+
 def test_a_password_file_that_is_not_there_is_an_error(bench: Bench) -> None:
     bench.configure("127.0.0.1:1", account="username: u\npassword_file: none")
     assert "can't be read" in said(bench.json("validate", code=1)["findings"])

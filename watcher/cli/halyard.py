@@ -51,6 +51,7 @@ def offline(config: Config, environment: Mapping[str, str] = os.environ) -> Iter
     """Everything that shows without a registry."""
     for account in config.accounts:
         yield from _credential(account, environment)
+        yield from _tls_files(account)
         yield from _watches_nothing(account, config)
     for cluster in config.clusters:
         yield from _kubeconfig(cluster)
@@ -95,6 +96,17 @@ def _credential(account: Account, environment: Mapping[str, str]) -> Iterator[Fi
         yield _warn(
             "certificates are not verified", account, "name the registry's CA in `tls.ca_file`"
         )
+
+
+def _tls_files(account: Account) -> Iterator[Finding]:
+    """What a connection would stumble over first: the files that `tls` names."""
+    from watcher.errors import TlsError
+    from watcher.http_client import context_of
+
+    try:
+        context_of(account.tls)
+    except TlsError as error:
+        yield _error(str(error), account, error.hint)
 
 
 def _password_file(path: Path, account: Account) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from watcher.http_client.messages import Headers, Reply
 from watcher.http_client.proxies import proxy_from_environment
 from watcher.http_client.reading import read_body
 from watcher.http_client.settings import MAXIMUM_ORIGINS, USER_AGENT, HttpSettings
+from watcher.http_client.trust import context_of
 from watcher.http_client.urls import origin_of
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Headers",
     "HttpSettings",
     "Reply",
+    "context_of",
     "is_broken_connection",
     "origin_of",
     "proxy_from_environment",

@@ -24,7 +24,7 @@ class Trust:
 
     def __init__(self, tls: Tls, environment: Mapping[str, str]) -> None:
         """Raises TlsError when a file can't be used."""
-        self.context = _context(tls)
+        self.context = context_of(tls)
         self.is_wide = tls.insecure_skip_verify
         self._environment = environment
         if tls.ca_file is None:
@@ -41,8 +41,9 @@ class Trust:
         return self.context
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
-    """What an account says about TLS; without the system's roots."""
+def context_of(tls: Tls) -> ssl.SSLContext:
+    """What an account says about TLS; without the system's roots. Raises TlsError when a file that
+    it names can't be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.insecure_skip_verify:
         context.check_hostname = False
