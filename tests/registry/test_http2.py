@@ -20,6 +20,7 @@ from tests.registry.proxies import running_proxy
 from watcher.core.account import Limits, Timeouts, Tls
 from watcher.errors import ProtocolError, ProxyError, RateLimited, TlsError, TransportError
 from watcher.http_client import Connections, HttpSettings, Reply
+from watcher.http_client.http2 import MOST_SENT
 from watcher.registry.client import Listing, RegistryClient
 from watcher.testing.registry import FakeRegistry
 
@@ -322,6 +323,17 @@ async def test_what_the_dialect_says_counts_where_the_account_says_nothing(
     await connections.aclose()
 
 
+@pytest.mark.parametrize("http2", [True, False])
+async def test_a_scheme_in_capitals_is_the_same_scheme(authority: Authority, http2: bool) -> None:
+    """A location may be written so; what is encrypted, and for whom a proxy's login is, hangs on
+    it."""
+    opened = Connections(HttpSettings(tls=trusting(authority), http2=http2), environment={})
+    async with FakeRegistry(tls=authority.server_context("127.0.0.1")) as registry:
+        reply = await get(opened, registry.url.replace("https", "HTTPS") + "/v2/")
+        await opened.aclose()
+    assert reply.status == 200
+
+
 async def test_plain_http_is_never_asked_in_http2(authority: Authority) -> None:
     async with FakeRegistry() as registry:
         registry.push(NAME, "1")
@@ -410,6 +422,48 @@ async def test_no_password_is_written_to_the_log(
     (asked,) = server.asked
     assert asked.headers["authorization"] == "Basic c2VjcmV0"
     assert "c2VjcmV0" not in caplog.text
+
+
+async def test_a_connection_carries_only_so_much(
+    server: H2Server, connections: Connections
+) -> None:
+    """The other end says how much of what it was sent is remembered to compress what follows."""
+    for number in range(40):
+        await get(connections, f"{server.url}/{number:0>60000}")
+    assert server.connections == 1 + 40 * 60_000 // MOST_SENT
+
+
+@pytest.mark.parametrize("status", [0, 99, 600, 9_999_999_999])
+async def test_a_status_that_is_none_is_no_answer(
+    server: H2Server, connections: Connections, status: int
+) -> None:
+    server.otherwise = Say(status=status)
+    with pytest.raises(ProtocolError, match="status"):
+        await get(connections, server.url)
+
+
+async def test_the_connection_that_was_not_offered_http2_is_closed(authority: Authority) -> None:
+    """It is never asked again, and would take up an open file."""
+    context = authority.server_context("127.0.0.1")
+    context.set_alpn_protocols(["http/1.1"])
+    kept: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept.add(writer)
+        while (await reader.read(65536)).endswith(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        kept.discard(writer)
+        writer.transport.abort()
+
+    opened = Connections(settings(authority), environment={})
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as plain:
+        url = f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}/"
+        for _ in range(2):
+            assert (await get(opened, url)).status == 200
+        async with asyncio.timeout(5):
+            while len(kept) > 1:
+                await asyncio.sleep(0.01)
+        await opened.aclose()
 
 
 async def test_closing_closes_all_connections(server: H2Server, connections: Connections) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import h2.exceptions
 
 from watcher.core.account import Timeouts
+from watcher.errors import ProtocolError
 from watcher.http_client.addresses import CheckedAddresses
 from watcher.http_client.errors import BrokenConnection, words
 from watcher.http_client.messages import Headers, Outgoing, Reply
@@ -43,17 +44,24 @@ _BREAKS = (
 )
 _ONE_REFUSED = "it gave up this one request"
 _REPEATABLE = frozenset({"GET", "HEAD"})
+_FINAL, _LAST = 200, 599  # of the status of an answer; httpcore takes any number
 MOST_ENDS = 8
 """How many connections in a row may end in order without an answer to a request."""
+MOST_SENT = 1024 * 1024
+"""About how many bytes of requests a connection carries. A server says how much of them is to be
+remembered in order to compress later ones: without end, if it wants, and searched for each."""
+_MOST_WITHOUT = 64
 
 
 class _Shared:
-    """The connection to one origin, and how many requests are under way on it."""
+    """The connection to one origin, how many requests are under way on it, and about how many
+    bytes of requests it carried."""
 
-    __slots__ = ("ends", "is_left", "pool", "under_way")
+    __slots__ = ("ends", "is_left", "pool", "sent", "under_way")
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self.pool = pool
+        self.sent = 0
         self.under_way = 0
         self.is_left = False
         self.ends = False
@@ -97,9 +105,13 @@ class Http2:
 
     async def _exchange_on(self, shared: _Shared, ask: Outgoing) -> Reply:
         shared.under_way += 1
+        shared.sent += len(ask.url) + sum(len(name) + len(value) for name, value in ask.headers)
+        if shared.sent >= MOST_SENT:
+            self._leave(ask.origin, shared)
         try:
             reply = await self._exchange(shared, ask)
-            if not ask.stays_open or len(reply.body) >= ask.cap:
+            is_over = not ask.stays_open or len(reply.body) >= ask.cap
+            if is_over or ask.origin in self._without:
                 self._leave(ask.origin, shared)
             return reply
         except BaseException as error:
@@ -122,7 +134,9 @@ class Http2:
             response = await shared.pool.handle_async_request(self._request(ask))
             try:
                 if response.extensions.get("http_version") != b"HTTP/2":
-                    self._without.add(ask.origin)
+                    self._remember_without(ask.origin)
+                if not _FINAL <= response.status <= _LAST:
+                    raise ProtocolError(f"{ask.host} sent a status that is none", host=ask.host)
                 headers = Headers(response.headers)
                 body = await read_body(
                     response.aiter_stream(),
@@ -140,6 +154,12 @@ class Http2:
         except _BREAKS as error:
             raise BrokenConnection(_said(error)) from error
         return Reply(response.status, headers, body)
+
+    def _remember_without(self, origin: str) -> None:
+        """A registry may redirect to ever new ones."""
+        if len(self._without) >= _MOST_WITHOUT:
+            self._without.clear()
+        self._without.add(origin)
 
     def _leave(self, origin: str, shared: _Shared) -> None:
         """Later requests get another connection: on this one something unread may be waiting."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 def origin_of(url: str) -> str:
     """`scheme://host[:port]` of an absolute URL, in lower case, without a default port."""
     scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
     authority = rest.partition("/")[0].partition("?")[0].lower()
     default = ":443" if scheme == "https" else ":80"
     return f"{scheme}://{authority.removesuffix(default)}"
