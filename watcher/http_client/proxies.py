@@ -58,16 +58,17 @@ def proxy_from_environment(origin: str, environment: Mapping[str, str]) -> str |
     }
     chosen = proxies[url.scheme] or proxies["all"]
     exceptions = (entry.strip().lower() for entry in proxies["no"].split(","))
-    if not chosen or any(
-        _is_exception(entry, url.hostname or "", url.netloc) for entry in exceptions
-    ):
+    host = url.hostname or ""
+    name = f"[{host}]" if ":" in host else host
+    authority = f"{name}:{url.port or _PORTS.get(url.scheme)}"
+    if not chosen or any(_is_exception(entry, host, authority) for entry in exceptions):
         return None
     return chosen if "://" in chosen else f"http://{chosen}"
 
 
 def _is_exception(entry: str, host: str, authority: str) -> bool:
     """Whether one entry of NO_PROXY names the host: `*`, name, `.suffix`, name:port or network."""
-    if entry in ("*", host, authority):
+    if entry in ("*", host, authority, authority.rpartition(":")[0]):
         return True
     if entry and host.endswith("." + entry.removeprefix("*").removeprefix(".")):
         return True
