@@ -117,8 +117,12 @@ class CredentialError(WatcherError):
     """A source of passwords failed: file, environment, command or docker config."""
 
 
+_LONGEST_MESSAGE = 1000
+
+
 class RegistryError(WatcherError):
-    """A registry refused, or answered what can't be used."""
+    """A registry refused, or answered what can't be used. Messages may name what it named (hosts,
+    schemes), so they are cut: it must not fill the log."""
 
     def __init__(
         self,
@@ -130,6 +134,8 @@ class RegistryError(WatcherError):
         temporary: bool | None = None,
         retry_after: timedelta | None = None,
     ) -> None:
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[:_LONGEST_MESSAGE]}…"
         super().__init__(message, hint=hint, temporary=temporary, retry_after=retry_after)
         self.host = host
         self.status = status

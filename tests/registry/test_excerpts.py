@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from html import escape
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from watcher.registry.excerpts import SHOWN_BYTES, excerpt
 
 SECRET = "tr0ub4dor-and-3"
+QUOTED = 'Tr0üb"4d\\or & <3'
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,22 @@ SECRET = "tr0ub4dor-and-3"
 )
 def test_an_answer_is_shown_from_its_beginning(body: bytes, shown: str) -> None:
     assert excerpt(body, (SECRET,)) == shown
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(json.dumps({"you": QUOTED}).encode(), id="in JSON"),
+        pytest.param(json.dumps({"you": QUOTED}, ensure_ascii=False).encode(), id="in UTF-8"),
+        pytest.param(f"?password={quote(QUOTED, safe='')}".encode(), id="in a URL"),
+        pytest.param(f"?password={quote_plus(QUOTED)}".encode(), id="in a form"),
+        pytest.param(f"<p>{escape(QUOTED)}</p>".encode(), id="in a web page"),
+    ],
+)
+def test_a_secret_is_found_in_the_way_that_it_was_written(body: bytes) -> None:
+    shown = excerpt(body, (QUOTED,))
+    assert "***" in shown
+    assert "Tr0" not in shown
 
 
 @pytest.mark.parametrize("place", [180, 190, 199, 205])

@@ -704,6 +704,35 @@ async def test_the_message_of_a_stranger_is_cleaned_and_cut(
     assert len(str(caught.value)) < 1000
 
 
+LONG = "a" * 15_000
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        pytest.param(
+            Change(headers=(("Link", f'<http://{LONG}/?last=1>; rel="next"'),)), id="next page"
+        ),
+        pytest.param(Respond(307, (("Location", f"http://{LONG}/"),)), id="redirect"),
+        pytest.param(
+            Respond(401, (("WWW-Authenticate", f'Bearer realm="http://{LONG}/"'),)), id="realm"
+        ),
+        pytest.param(
+            Respond(401, (("WWW-Authenticate", " ".join(f"x{n}" for n in range(3000))),)),
+            id="schemes",
+        ),
+    ],
+)
+async def test_what_a_registry_names_does_not_flood_the_log(
+    registry: FakeRegistry, client: RegistryClient, action: Respond | Change
+) -> None:
+    """long-names-in-errors"""
+    answer(registry, Kind.TAGS, action)
+    with pytest.raises(RegistryError) as caught:
+        await tags(client)
+    assert len(str(caught.value)) < 2000
+
+
 @pytest.mark.parametrize("key", ["message", "code"])
 async def test_a_password_that_the_registry_repeats_is_not_in_the_error(
     registry: FakeRegistry, key: str

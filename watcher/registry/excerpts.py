@@ -6,7 +6,10 @@ should the server repeat it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from html import escape
+from urllib.parse import quote, quote_plus
 
 from watcher.registry.answer import clean
 
@@ -21,5 +24,22 @@ def excerpt(body: bytes, secrets: Sequence[str]) -> str:
     # Before anything is cut: what is left of a secret that was cut would not be found any more.
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
-            body = body.replace(secret.encode(), b"***")
+            for form in _forms(secret):
+                body = body.replace(form.encode(), b"***")
     return f"it begins: {clean(body[:SHOWN_BYTES].decode('utf-8', 'replace'), SHOWN_BYTES)}"
+
+
+def _forms(secret: str) -> set[str]:
+    """The ways in which JSON, URLs, forms and web pages write a text; most often all are one."""
+    in_json = json.dumps(secret)[1:-1]
+    return {
+        secret,
+        in_json,
+        in_json.replace("/", "\\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        escape(secret),
+        escape(secret, quote=False),
+    }
