@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -277,6 +278,16 @@ async def test_without_a_list_all_is_found_by_v2(action: Respond) -> None:
         assert len(await found.look()) == 30
         _check(found)
         assert found.registry.count(Kind.NATIVE) <= 3
+
+
+async def test_a_page_with_far_more_than_was_asked_for_is_no_list() -> None:
+    """A hundred pages of what fits into 4 MiB would fill the memory."""
+    names = [{"name": f"a/{n}", "update_time": "2020-01-01T00:00:00Z"} for n in range(1001)]
+    flood = Respond(200, (("X-Total-Count", "1001"),), json.dumps(names).encode())
+    async with house() as found:
+        found.registry.fault(Fault(action=flood, match=Match(kind=Kind.NATIVE)))
+        await found.look()
+        assert "more than was asked for" in found.followers[0].client.take_notes()[0]
 
 
 async def test_a_long_list_is_read_once_and_then_its_beginning() -> None:

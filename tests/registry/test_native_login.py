@@ -12,7 +12,7 @@ from tests.registry.accounts import Clock, Passwords
 from tests.registry.clients import connect
 from tests.registry.looks import WEB, Follower, asked, following, playing, stored
 from watcher.core.account import Credential, Strategy, Timeouts
-from watcher.errors import RegistryError
+from watcher.errors import AuthenticationFailed, RegistryError
 from watcher.registry.listing import Listing, Seen, Unchanged
 from watcher.testing.access import BearerAuth
 from watcher.testing.faults import Fault, Match, Respond, Transform
@@ -178,6 +178,47 @@ async def test_no_note_repeats_a_secret_that_the_api_sends_back() -> None:
     assert USER.password not in note
     assert sent[-1] not in note
     assert "***" in note
+
+
+@pytest.mark.parametrize("kind", ["gitlab", "acr"])
+async def test_no_note_repeats_a_token_of_v2_that_the_api_sends_back(kind: str) -> None:
+    clock = Clock()
+    async with (
+        playing(kind, "1", clock=clock, users=users(USER)) as registry,
+        following(registry, kind, clock, Passwords(USER)) as follower,
+    ):
+        sent: list[str] = []
+
+        def echo(request: Request, response: Response) -> Response:
+            scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+            if not secret:
+                return response
+            sent.append(secret)
+            return Response(200, (), f"{scheme} {secret}".encode())
+
+        registry.fault(Fault(action=Transform(function=echo), match=Match(kind=Kind.NATIVE)))
+        await follower.look()
+        (note,) = follower.client.take_notes()
+    assert sent[-1][:40] not in note
+    assert "***" in note
+
+
+@pytest.mark.parametrize(("kind", "user"), [("quay", OAUTH), ("harbor", USER)])
+async def test_a_refused_password_rests_for_the_own_api_as_well(
+    kind: str, user: Credential
+) -> None:
+    clock = Clock()
+    wrong = replace(user, password="wr0ng")
+    async with (
+        playing(kind, "1", clock=clock, users=users(user)) as registry,
+        following(registry, kind, clock, Passwords(wrong)) as follower,
+    ):
+        with pytest.raises(AuthenticationFailed):
+            await follower.look()
+        registry.reset_log()
+        with pytest.raises(AuthenticationFailed):
+            await follower.client.look("acme/other", follower.seen())
+    assert schemes(registry) <= {None}
 
 
 async def test_docker_hubs_own_api_is_at_hub_docker_com() -> None:

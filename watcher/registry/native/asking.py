@@ -179,16 +179,27 @@ class NativeClient:
             case NativeApi.HARBOR:
                 header = await self._password()
             case _:
-                answer, _ = await self._session.ask(ask)
-                return answer
+                answer, sent = await self._session.ask(ask)
+                return _without(answer, sent.token if sent else "")
         return await self._wire.deliver(ask, header, self.origin)
 
     async def _oauth_token(self) -> str | None:
         credential = await self._logins.current()
         if credential.username != QUAY_OAUTH_USER or not credential.password:
             return None
+        self._logins.check_refusal(credential)
         return f"Bearer {credential.password}"
 
     async def _password(self) -> str | None:
         credential = await self._logins.current()
-        return basic(credential) if credential.password is not None else None
+        if credential.password is None:
+            return None
+        self._logins.check_refusal(credential)
+        return basic(credential)
+
+
+def _without(answer: Answer, token: str) -> Answer:
+    """An answer that does not repeat the token, for its beginning may be shown."""
+    if not token or token.encode() not in answer.body:
+        return answer
+    return answer._replace(body=answer.body.replace(token.encode(), b"***"))
