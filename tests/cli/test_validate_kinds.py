@@ -85,7 +85,8 @@ def test_the_kind_that_the_account_says_is_told_beside_the_findings(
         }
     ]
     shown = bench.run("validate", "--online").stdout
-    assert "info: account fake: kind of registry: artifactory, said by the account; looked" in shown
+    kind = "info: account fake: kind of registry: artifactory, said by the account"
+    assert f"{kind}; 1 repository looked at by v2\n" in shown
 
 
 def test_the_kind_of_a_registry_of_the_house_is_recognised(

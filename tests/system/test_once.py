@@ -129,7 +129,9 @@ def test_what_a_retry_after_parks_is_skipped_by_the_next_pass_and_named(
     watcher = Watcher(tmp_path, config(registry, "acme/web"))
     refusal = Respond(429, (("Retry-After", "600"),))
     registry.fault(Fault(action=refusal, match=Match(kind=Kind.TAGS), times=1))
-    assert watcher.run("run", "--once").returncode == 1
+    refused = watcher.run("run", "--once")
+    assert refused.returncode == 1
+    assert "0 repositories checked, nothing new, 1 parked" in refused.stdout
     registry.reset_log()
     done = watcher.run("run", "--once")
     assert done.returncode == 0

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from watcher.cli import output
 from watcher.cli.prediction import Knowledge, known_dialect, wishes
 from watcher.core.schedule import interval
 from watcher.core.trigger import Trigger, applies
@@ -46,8 +47,11 @@ class Kind:
     def __str__(self) -> str:
         version = f" {self.version}" if self.version else ""
         known = f"{self.dialect}{version}, {self.knowledge}" if self.dialect else self.knowledge
-        ways = ", ".join(f"{words} ({count})" for words, count in self.looks.items())
-        return f"kind of registry: {known}" + (f"; looked at by {ways}" if ways else "")
+        ways = "; ".join(
+            f"{output.count(count, 'repository')} looked at by {words}"
+            for words, count in self.looks.items()
+        )
+        return f"kind of registry: {known}" + (f"; {ways}" if ways else "")
 
 
 async def recognised(client: RegistryClient) -> Recognition | None:

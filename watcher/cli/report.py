@@ -116,13 +116,16 @@ def _executions(report: PassReport, config: Config) -> list[Execution]:
 def _sum(report: PassReport, *, dry_run: bool) -> str:
     changes = sum(len(poll.changes) for poll in report.polls)
     failed = sum(poll.result == "failed" for poll in report.polls)
-    parts = [f"{output.count(len(report.polls), 'repository')} checked"]
+    parked = sum(poll.result == "parked" for poll in report.polls)
+    parts = [f"{output.count(len(report.polls) - parked, 'repository')} checked"]
     parts.append(output.count(changes, "change") if changes else "nothing new")
     if dry_run:
         fired = sum(d.verdict is Verdict.FIRED for p in report.polls for d in p.decisions)
         parts.append(f"{fired} would fire; nothing was changed")
     elif report.executions:
         parts.append(output.count(len(report.executions), "execution"))
+    if parked:
+        parts.append(f"{parked} parked")
     if failed:
         parts.append(f"{failed} failed")
     return ", ".join(parts)
