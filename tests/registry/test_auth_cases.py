@@ -385,6 +385,19 @@ async def test_row_18_a_scope_that_is_never_enough_ends_in_denial() -> None:
         assert it.count(Kind.TAGS) <= 4
 
 
+async def test_row_18_scopes_that_are_ever_others_do_not_pile_up() -> None:
+    async with place(BearerAuth(users=USERS), known()) as it:
+        for number in range(10):
+            it.registry.clear_faults()
+            wanted = f"repository:other/{number}:pull repository:another/{number}:pull"
+            it.registry.fault(refusal(401, f'Bearer realm="/token",scope="{wanted}"'))
+            with pytest.raises(AccessDenied):
+                await it.tags()
+        last = it.token_queries()[-1]
+        assert f"repository:{NAME}:pull" in last
+        assert last.count("scope=") <= 8
+
+
 async def test_row_19_one_forbidden_repository_stops_no_other() -> None:
     auth = BearerAuth(users=USERS, denied=frozenset({"acme/secret"}))
     async with place(auth, known()) as it:

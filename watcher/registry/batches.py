@@ -15,6 +15,8 @@ from watcher.registry.token_server import Realm
 MAXIMUM_QUERY = 6 * 1024
 """How long the scopes of one token request may be in its URL, in bytes."""
 
+_MOST_ENDED = 16
+
 Group = tuple[str, ...]
 
 
@@ -62,6 +64,8 @@ class Batches:
 
     def end(self, realm: Realm) -> None:
         """Ask this realm for no group any more."""
+        if len(self._ended) >= _MOST_ENDED:  # a registry may name ever new ones
+            self._ended.clear()
         self._ended.add(realm)
 
     def _set(self, members: list[Group]) -> None:

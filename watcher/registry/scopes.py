@@ -64,6 +64,8 @@ class Scopes:
             return False  # Quay's challenge names the scope that its token server refuses
         missing = tuple(wish for wish in modest(named) if not _covers(asked, wish))
         if missing:
+            if len(asked) + len(missing) > 2 * MAXIMUM_SCOPES:  # ever new ones are named
+                asked = self.own(scope)
             kept = tuple(old for old in asked if not _covers(missing, old))
             self._learned[scope] = missing + kept
         return bool(missing)
