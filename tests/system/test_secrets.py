@@ -17,9 +17,11 @@ import pytest
 
 from tests.system.watching import Watcher, account, trigger, wait_until
 from watcher.testing.access import BasicAuth, BearerAuth
-from watcher.testing.faults import Cut, Fault, Match
+from watcher.testing.faults import Cut, Fault, Match, Transform
+from watcher.testing.profiles import PROFILES
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
+from watcher.testing.wire import Request, Response
 
 WEB = "acme/web"
 USER = "acme-bot"
@@ -104,6 +106,55 @@ def test_no_secret_is_written_anywhere(
                 assert form not in content, f"{secret} in {name}"
         assert b"eyJ" not in content, f"a token in {name}"
     assert any(b"2.0" in content for _, content in said), "nothing was searched"
+
+
+@pytest.mark.parametrize("kind", ["docker-hub", "quay", "gitlab", "acr", "harbor"])
+def test_no_secret_is_written_where_a_registry_repeats_all_that_it_is_sent(
+    kind: str, tmp_path: Path
+) -> None:
+    """By its own API, in listings and by its token server; and with tokens for groups."""
+    user = "$oauthtoken" if kind == "quay" else USER
+    names = [WEB, "acme/api"]
+    sent: set[bytes] = set()
+
+    def echo(request: Request, response: Response) -> Response:
+        secret = request.headers.get("authorization", "").partition(" ")[2]
+        if not secret:
+            return response
+        sent.add(secret.encode())
+        return Response(200, (), f"you are {secret}, {PASSWORD}".encode())
+
+    with FakeRegistry.in_thread(profile=PROFILES[kind], users={user: PASSWORD}) as registry:
+        for name in names:
+            registry.push(name, "1.0")
+        document = config(registry, {"password": PASSWORD, "dialect": kind, "strategy": "native"})
+        document["accounts"][0] |= {"username": user, "repositories": names}
+        document["accounts"][0]["limits"] = {"scopes_per_token": 2}
+        watcher = Watcher(tmp_path, document)
+        said: list[tuple[str, bytes]] = []
+
+        def run(*words: str) -> None:
+            done = watcher.run(*words)
+            said.append((" ".join(words), (done.stdout + done.stderr).encode()))
+
+        for place in (None, Kind.NATIVE, Kind.TAGS, Kind.TOKEN):
+            if place is not None:
+                registry.clear_faults()
+                registry.fault(Fault(action=Transform(function=echo), match=Match(kind=place)))
+            run("run", "--once", "--log-level", "debug")
+        run("validate", "--online")
+        registry.clear_faults()
+        registry.fault(Fault(action=Transform(function=echo), match=Match(kind=Kind.NATIVE)))
+        registry.reset_log()
+        with watcher.running("--log-level", "debug"):
+            wait_until(lambda: registry.count(Kind.TAGS) > 0, "a look")
+            run("status", "--json")
+            run("plan")
+    assert sent
+    written_by_us = (each for each in written(tmp_path) if each[0] != str(watcher.config))
+    for name, content in [*said, *written_by_us]:
+        for secret in (*forms(PASSWORD), *sent):
+            assert secret not in content, f"{secret!r} in {name}"
 
 
 def config(registry: FakeRegistry, credential: dict[str, Any]) -> dict[str, Any]:
