@@ -131,6 +131,15 @@ async def test_elsewhere_it_waits_for_a_challenge_and_goes_to_the_token_server(
         assert it.asked() == [*BY_TOKEN, (Kind.TAGS, 200)]
 
 
+async def test_the_scope_of_the_ping_is_not_taken_for_that_of_a_hidden_repository() -> None:
+    """GHCR's names `repository:user/image:pull`, and no token is given out for that."""
+    async with place("ghcr") as it:
+        not_found = Fault(match=Match(kind=Kind.TAGS), times=1, action=Respond(404))
+        it.registry.fault(not_found)
+        assert await it.tags() == ("1.0",)
+        assert all("user/image" not in query for query in it.token_queries())
+
+
 @pytest.mark.parametrize("kind", ["ghcr", "harbor", "gcr", "quay", "docker-hub"])
 async def test_who_is_anonymous_takes_a_token_where_the_password_would_do(kind: str) -> None:
     async with place(kind, sent=Credential(), public=[NAME]) as it:

@@ -90,7 +90,7 @@ class Session:
             return False
         # Some registries hide what needs a login, or refuse without saying how to log in.
         if answer.status == 401:
-            if await self._auth.learn(await self._ping(), ask.scope, steps):
+            if await self._auth.learn(await self._ping(), None, steps):
                 return True
             raise AuthenticationFailed(
                 f"{self._wire.host} refused {ask.what} without saying how to log in",
@@ -98,7 +98,7 @@ class Session:
                 status=401,
             )
         if await self._auth.wants_challenge():
-            return await self._auth.learn(await self._ping(), ask.scope, steps)
+            return await self._auth.learn(await self._ping(), None, steps)
         return False
 
     async def _may_repeat_login(
