@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from watcher import credentials
-from watcher.core.account import Account, CredentialSource, DigestTracking
+from watcher.core.account import (
+    Account,
+    CredentialSource,
+    DialectName,
+    DigestTracking,
+    Strategy,
+)
 from watcher.core.change import ChangeKind
 from watcher.core.pipeline import Pipeline, StageSpec
 from watcher.core.reference import Registry
@@ -30,6 +36,7 @@ from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
 from watcher.testing.faults import Cut, Exchange, Fault, Gate, Hold, Match, Respond
+from watcher.testing.profiles import PROFILES
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
@@ -47,6 +54,20 @@ ON_NEW = Trigger(
 ON_MOVED = replace(
     ON_NEW, name="stable", tag=TagRule(equals="stable"), changes=frozenset({ChangeKind.MOVED})
 )
+ON_ANY_MOVED = replace(ON_MOVED, name="any", tag=TagRule(matches=".*"))
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Late:
+    """The answer of now, sent when the gate opens."""
+
+    gate: Gate
+
+    async def play(self, exchange: Exchange) -> None:
+        response = exchange.answer()
+        await self.gate.passage()
+        exchange.respond(response)
 
 
 class Bench:
@@ -66,8 +87,8 @@ class Bench:
         self.clients: list[RegistryClient] = []
         self.start()
 
-    def start(self, **account: object) -> None:
-        """Begin as a new process would: only the state file is remembered."""
+    def start(self, board: StatusBoard | None = None, **account: object) -> None:
+        """Begin as a new process would: only the state file is remembered, and a `board`."""
         self.account = replace(self.account, **account)  # type: ignore[arg-type]
         hosts = HostLimits(clock=lambda: self.now)
         source = CredentialSource()
@@ -78,7 +99,7 @@ class Bench:
             self.account, provider, hosts=hosts, clock=lambda: self.now, sleep=asyncio.sleep
         )
         self.clients.append(client)
-        self.board = StatusBoard()
+        self.board = board or StatusBoard()
         self.poller = Poller(
             self.account,
             client,
@@ -202,6 +223,68 @@ async def test_a_new_tag_without_a_readable_manifest_is_new_again_next_time(benc
     bench.registry.clear_faults()
     await bench.poll()
     assert await bench.queued() == [("release", "v3"), ("release", "v2")]
+
+
+@pytest.mark.parametrize("kind", ["gcr", "acr"])
+async def test_a_tag_that_was_told_to_have_moved_is_not_forgotten_while_it_is_not_found(
+    bench: Bench, kind: str
+) -> None:
+    bench.registry.profile = PROFILES[kind]
+    bench.start(dialect=DialectName(kind), strategy=Strategy.NATIVE)
+    bench.use([ON_MOVED])
+    bench.registry.push(REPOSITORY, "stable")
+    for _ in range(2):
+        await bench.poll()
+    bench.registry.move(REPOSITORY, "stable")
+    not_found = Fault(match=Match(kind=Kind.MANIFEST), times=1, action=Respond(404))
+    bench.registry.fault(not_found)
+    assert (await bench.poll()).unreadable == ("stable",)
+    await bench.poll()
+    assert await bench.queued() == [("stable", "stable")]
+
+
+async def test_a_move_before_the_own_api_was_first_asked_is_not_hidden_by_it(bench: Bench) -> None:
+    bench.registry.profile = PROFILES["acr"]
+    bench.start(dialect=DialectName.ACR, strategy=Strategy.V2)
+    bench.use([ON_ANY_MOVED])
+    bench.registry.push(REPOSITORY, "1.0.0")
+    await bench.poll()
+    bench.now += 30 * DAY
+    await bench.poll()
+    bench.registry.move(REPOSITORY, "1.0.0")
+    bench.start(bench.board, strategy=Strategy.NATIVE)
+    bench.use([ON_ANY_MOVED])
+    await bench.poll()
+    assert await bench.queued() == [("any", "1.0.0")]
+
+
+async def test_a_fast_forward_takes_as_seen_what_a_poll_would_look_at_later(bench: Bench) -> None:
+    bench.use([ON_ANY_MOVED])
+    bench.registry.push(REPOSITORY, "1.0.0")
+    await bench.poll()
+    bench.now += 30 * DAY
+    await bench.poll()
+    bench.registry.move(REPOSITORY, "1.0.0")
+    assert len((await bench.poll(Purpose.FAST_FORWARD)).changes) == 1
+    bench.now += DAY
+    await bench.poll()
+    assert await bench.queued() == []
+
+
+async def test_a_listing_from_before_another_poll_of_ours_is_asked_for_again(bench: Bench) -> None:
+    """A fast-forward may come while a poll waits for its answer."""
+    await bench.poll()
+    bench.registry.push(REPOSITORY, "v2")
+    gate = Gate()
+    bench.registry.fault(Fault(match=Match(kind=Kind.TAGS), times=1, action=Late(gate)))
+    slow = asyncio.create_task(bench.poller.poll(REPOSITORY))
+    await gate.reached()
+    bench.registry.push(REPOSITORY, "v3")
+    assert (await bench.poll(Purpose.FAST_FORWARD)).result is PollResult.CHANGED
+    gate.open()
+    assert (await slow).changes == ()
+    await bench.poll()
+    assert await bench.queued() == []
 
 
 async def test_a_moved_tag_fires_once_and_a_failed_look_up_keeps_the_digest(bench: Bench) -> None:

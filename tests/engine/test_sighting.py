@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,6 +96,24 @@ def test_recent_tags_without_moves_say_nothing_of_the_others() -> None:
     assert not seen.has_stood_still("1.0", KNOWN.tags["1.0"])
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Listing(("1.0", "1.1"), PRINT, 1, 0, mark="quay:7", beginning={"1.0": OLD}),
+        Unchanged(PRINT, 1, mark="quay:7", beginning={"1.0": OLD}),
+    ],
+    ids=["a listing", "an equal one"],
+)
+def test_where_a_mark_begins_all_is_in_doubt_but_what_is_told_to_be_as_stored(
+    answer: Listing | Unchanged,
+) -> None:
+    known = replace(KNOWN, tags={"1.0": tag(OLD), "1.1": tag(OLD)})
+    seen = sighting_of(answer, known, no_signatures)
+    assert seen.has_stood_still("1.0", known.tags["1.0"])
+    assert not seen.has_stood_still("1.1", known.tags["1.1"])
+    assert seen.recordable("1.0", None) is None
+
+
 def status(**values: object) -> RepositoryStatus:
     found = RepositoryStatus(
         account="main",
@@ -136,9 +155,27 @@ def test_it_leans_on_nothing_where_an_equal_answer_proves_nothing(found: Reposit
     assert seen(found).mark is None
 
 
-def test_it_leans_on_nothing_when_other_triggers_ask() -> None:
-    assert seen(status(), ON_DELETED).mark is None
-    assert seen(status(), ON_DELETED).wants_deletions
+def test_other_triggers_read_all_tags_and_are_told_what_moved_since_the_same_mark() -> None:
+    found = seen(status(), ON_DELETED)
+    assert (found.fingerprint, found.walked, found.mark) == (None, None, "quay:7")
+    assert found.wants_deletions
+
+
+def test_it_leans_on_nothing_that_was_seen_at_another_registry() -> None:
+    elsewhere = replace(ACCOUNT, registry=Registry.parse("quay.example.org"))
+    salt = salt_of(elsewhere, (ON_NEW,))
+    every = timedelta(seconds=60)
+    found = seen_of(status(), salt, (ON_NEW,), interval=every, wants_digests=False)
+    assert (found.fingerprint, found.walked, found.mark) == (None, None, None)
+
+
+def test_what_could_not_be_read_for_other_triggers_is_read_by_a_walk_again() -> None:
+    found = status()
+    salt = salt_of(ACCOUNT, (ON_DELETED,))
+    found.fingerprint, found.mark, found.walked = traces_of_a_part(found, salt)
+    for triggers in ((ON_DELETED,), (ON_NEW,)):
+        after = seen(found, *triggers)
+        assert (after.fingerprint, after.walked, after.mark) == (None, None, "quay:7")
 
 
 def left(answer: Listing | Unchanged | Recent) -> Seen:

@@ -389,3 +389,55 @@ async def test_other_kinds_of_registry_are_asked_by_v2_alone() -> None:
         assert isinstance(await follower.look(), Listing)
         assert isinstance(await follower.look(), Unchanged)
         assert asked(registry) == (0, 3)
+
+
+@every_kind
+async def test_a_deleted_newest_tag_costs_one_walk(kind: str) -> None:
+    async with scene(kind, "1", "2") as (registry, follower, clock):
+        clock.now += HOUR / 2
+        registry.push(WEB, "3")
+        clock.now += 60
+        await follower.look()
+        registry.delete_tag(WEB, "3")
+        clock.now += 60
+        assert isinstance(await follower.look(), Listing)
+        registry.reset_log()
+        for _ in range(3):
+            clock.now += 60
+            await follower.look()
+        assert asked(registry) == (3, 0)
+        assert follower.digests == stored(registry)
+
+
+@every_kind
+@pytest.mark.parametrize("deed", ["push", "move"])
+async def test_what_comes_after_the_clock_of_a_registry_was_set_back_is_found(
+    kind: str, deed: str
+) -> None:
+    async with scene(kind, "1", "2") as (registry, follower, clock):
+        now = clock.now
+        clock.now = now - HOUR
+        registry.push(WEB, "3") if deed == "push" else registry.move(WEB, "1")
+        clock.now = now + 60
+        for _ in range(2):
+            await follower.look()
+            clock.now += 60
+        assert follower.digests == stored(registry)
+
+
+@every_kind
+async def test_a_first_mark_comes_with_the_digests_that_are_told(kind: str) -> None:
+    async with scene(kind, "1", strategy=Strategy.V2) as (registry, follower, clock):
+        for number in range(150):
+            registry.push(WEB, f"1.0.{number}")
+        clock.now += 60
+        await follower.look()
+        async with following(registry, kind, clock) as native:
+            native.fingerprint, native.walked = follower.fingerprint, follower.walked
+            native.digests = dict(follower.digests)
+            found = await native.look()
+            assert isinstance(found, Unchanged)
+            assert found.beginning == stored(registry)
+            clock.now += 60
+            later = await native.look()
+            assert later == Unchanged(None, 1, tells_digests=True, mark=later.mark)

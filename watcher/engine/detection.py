@@ -36,8 +36,9 @@ _FIRING = frozenset({Verdict.FIRED, Verdict.HELD})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Changes and decisions that stand. `unreadable` are new tags without a readable manifest:
-    left out, so that the next poll finds them new again. `tracked` are the tags that are followed;
+    """Changes and decisions that stand. `unreadable` are tags without a readable manifest that
+    the next poll has to find again: new ones, which are left out, and followed ones of which it
+    would not be told once more that they moved. `tracked` are the tags that are followed;
     only their digests are kept. `error` is the first serious failure."""
 
     changes: tuple[Change, ...]
@@ -50,12 +51,14 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When a poll is made and how urgently. `last_success`: of the poll before, epoch seconds."""
+    """When a poll is made and how urgently. `last_success`: of the poll before, epoch seconds.
+    `is_thorough`: every followed tag is looked at, also one that looks fixed."""
 
     time: datetime
     last_success: float | None
     interval: timedelta
     priority: Priority = Priority.SCHEDULED
+    is_thorough: bool = False
 
 
 @dataclass(slots=True)
@@ -131,7 +134,7 @@ class Detector:
             decided=decided,
             digests=digests.found,
             tracked=tracked,
-            unreadable=tuple(sorted(left_out)),
+            unreadable=tuple(sorted(left_out | _unconfirmed(known, sighting, digests))),
             error=serious[0] if serious else None,
         )
 
@@ -199,6 +202,8 @@ class Detector:
             return True
         if sighting.tells_moves:
             return not sighting.has_stood_still(tag, before)
+        if moment.is_thorough:
+            return True
         clock = AuditClock(
             moment.time.timestamp(), moment.last_success, moment.interval, self._account.audit
         )
@@ -280,6 +285,16 @@ def _check_backfill(triggers: Iterable[Trigger], digests: _Digests) -> None:
     for tag, error in digests.failed.items():
         if not isinstance(error, NotFound) and deciding.wants_backfill(triggers, tag):
             raise error
+
+
+def _unconfirmed(known: KnownRepository, sighting: Sighting, digests: _Digests) -> set[str]:
+    """Known tags that may have moved, which nobody would ask for again."""
+    present = known.present
+    return {
+        tag
+        for tag in digests.failed.keys() & present.keys()
+        if sighting.tells_moves or present[tag].digest is None
+    }
 
 
 def _concerns_account(error: RegistryError) -> bool:

@@ -35,7 +35,7 @@ from watcher.engine.sighting import Sighting, sighting_of
 from watcher.errors import RateLimited, StateChanged, TransportError, WatcherError
 from watcher.registry.client import RegistryClient
 from watcher.registry.limits import Priority
-from watcher.registry.listing import Recent, Seen, Unchanged
+from watcher.registry.listing import Listing, Seen, Unchanged
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
@@ -141,21 +141,25 @@ class Poller:
         try:
             return await self._look(status, seen, purpose, priority)
         except StateChanged:
-            return await self._look(status, Seen(), purpose, priority)
+            anew = replace(seen, fingerprint=None, mark=None)
+            return await self._look(status, anew, purpose, priority)
 
     async def _look(
         self, status: RepositoryStatus, seen: Seen, purpose: Purpose, priority: Priority
     ) -> PollOutcome:
         salt, last_success = self._applying(status.repository).salt, status.last_success
+        generation = status.generation
         answer = await self._client.look(status.repository, seen, priority)
         rules, applying = self._rules, self._applying(status.repository)  # a reload may have come
         traces = traces_of(answer, status, salt, self._clock())
+        _check_generation(status, generation)
         if isinstance(answer, Unchanged) and (answer.tells_digests or not applying.tracks):
             status.fingerprint, status.mark, status.walked = traces
             return self._outcome(status, PollResult.UNCHANGED, tags=status.tags)
         known, rules = await self._known(status.repository, rules)
-        if isinstance(answer, Recent) and known.generation != status.generation:
-            raise StateChanged(f"{status.repository}: another process recorded a poll meanwhile")
+        _check_generation(status, generation)
+        if not isinstance(answer, Listing):  # it says something beside the state of then alone
+            _check_generation(status, known.generation)
         look = _Look(
             known=known,
             sighting=sighting_of(answer, known, self._countable),
@@ -167,6 +171,7 @@ class Poller:
                 last_success=last_success,
                 interval=self._interval,
                 priority=priority,
+                is_thorough=purpose is Purpose.FAST_FORWARD,
             ),
         )
         return await self._compare(status, look, purpose)
@@ -302,6 +307,12 @@ class Poller:
     ) -> PollOutcome:
         outcome = PollOutcome(account=status.account, repository=status.repository, result=result)
         return replace(outcome, **values) if values else outcome  # type: ignore[arg-type]
+
+
+def _check_generation(status: RepositoryStatus, generation: int) -> None:
+    """Whether a poll, of this process or another one, was recorded while this one looked."""
+    if status.generation != generation:
+        raise StateChanged(f"{status.repository}: another poll was recorded meanwhile")
 
 
 def _first_sight(tags: Sequence[str], found: Findings) -> dict[str, str | None]:

@@ -45,10 +45,14 @@ def sighting_of(
     countable: Callable[[Sequence[str]], Sequence[str]],
 ) -> Sighting:
     """Read an answer beside what is stored; `countable` keeps what counts as a tag."""
+    present = known.present
+    if not isinstance(answer, Recent) and answer.beginning is not None:
+        tags = countable(answer.tags) if isinstance(answer, Listing) else tuple(present)
+        hints = {tag: answer.beginning.get(tag) for tag in tags}
+        return Sighting(tags=tags, told=hints, tells_moves=True, is_complete=False)
     if isinstance(answer, Listing):
         tags = countable(answer.tags)
         return Sighting(tags=tags, told=answer.digests, tells_moves=bool(answer.digests))
-    present = known.present
     if isinstance(answer, Unchanged):
         return Sighting(tags=tuple(present), tells_moves=answer.tells_digests)
     recent = countable(tuple(answer.digests))

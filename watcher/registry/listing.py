@@ -47,7 +47,8 @@ class Listing:
 
     `fingerprint` is of the bytes of all pages; `ignored` counts entries that are no tags.
     `digests` are what the listing itself told: of all its tags, or of none. `mark` is what to
-    hand in with the next look.
+    hand in with the next look. `beginning` is given where the mark begins anew: what had moved
+    before it is not told later, and these are the digests that are told now, as a hint.
     """
 
     tags: tuple[str, ...]
@@ -56,17 +57,20 @@ class Listing:
     ignored: int
     digests: Mapping[str, str] = field(default_factory=dict)
     mark: str | None = None
+    beginning: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
     """Nothing was added or deleted since what was handed in; where digests are told, nothing was
-    moved either. `fingerprint` None: it was not a complete listing that said so."""
+    moved either. `fingerprint` None: it was not a complete listing that said so. `beginning` is
+    that of Listing."""
 
     fingerprint: bytes | None
     pages: int
     tells_digests: bool = False
     mark: str | None = None
+    beginning: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

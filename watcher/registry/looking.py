@@ -39,6 +39,7 @@ Fetch = Callable[[str], Awaitable[Answer]]
 
 SHORTEST_SHARING = 2.0
 SHARED_PART = 0.1
+_EVER = -1  # before every moment of the epoch
 _APIS = {
     NativeApi.QUAY: quay.API,
     NativeApi.DOCKER_HUB: docker_hub.API,
@@ -185,7 +186,10 @@ class Looker:
     async def _newest(self, api: NewestFirst, repository: Repository, seen: Seen) -> Look:
         mark = Mark.read(seen.mark, api)
         is_due = mark is None or self._is_due(seen)
-        reading = await self._read(api, repository, None if is_due or mark is None else mark)
+        is_known = seen.wants_digests and seen.tags > 0  # what moved before a mark is to be found
+        reading = await self._read(
+            api, repository, None if is_due else mark, in_full=mark is None and is_known
+        )
         if reading is None:
             kept = seen.mark if mark is not None else None
             return await self._walk(repository, seen, mark=kept)
@@ -198,16 +202,24 @@ class Looker:
         walked = await self._walk(repository, seen)
         if isinstance(walked, Listing) and await self._disagree(api, repository, reading, walked):
             return walked
-        return replace(walked, mark=_next_mark(mark, reading).written(api))
+        begins = mark is None or reading.is_exhausted
+        told = {tag: entry.digest for tag, entry in reading.entries.items()} if begins else None
+        return replace(walked, mark=_next_mark(mark, reading).written(api), beginning=told)
 
     async def _read(
-        self, api: NewestFirst, repository: Repository, mark: Mark | None
+        self,
+        api: NewestFirst,
+        repository: Repository,
+        mark: Mark | None,
+        *,
+        in_full: bool = False,
     ) -> Reading | None:
-        """The pages since the mark; the first one alone where that is as it was, or without one.
-        None: the API has no answer now."""
+        """The pages since the mark; the first one alone where that is as it was, or without one
+        unless all are wanted. None: the API has no answer now."""
+        since = mark.since if mark else _EVER if in_full else None
 
         async def read(fetch: Fetch) -> Reading:
-            reading = Reading(mark.since if mark else None)
+            reading = Reading(since)
             url: str | None = self._first(api, repository)
             while url is not None:
                 answer = await fetch(url)
@@ -256,8 +268,8 @@ class Looker:
 
 def _next_mark(mark: Mark | None, reading: Reading) -> Mark:
     """After a complete walk: what moved since the old mark is still to be told, unless that is
-    more than can be read."""
+    more than can be read. The newest tag of then may be gone."""
     reached = reading.mark()
     if mark is None or mark.around == reached.around or reading.is_exhausted:
         return reached
-    return Mark(mark.second, total=reading.total)
+    return Mark(min(mark.second, reached.second), total=reading.total)

@@ -1,7 +1,8 @@
 """Reading an API that lists tags newest first: pages until what was read before, and a mark of it.
 
 The mark holds the second of the newest tag that was read, what the first page was like, and what
-the tags around that second were. Pure but for the pages that are handed in; looking.py uses it.
+the tags on it and around that second were. Pure but for the pages that are handed in; looking.py
+uses it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _MARK = re.compile(r"([a-z]+):(\d{1,12}) ([0-9a-f]{32}|-) ([0-9a-f]{32}|-) (\d{1
 
 class Mark(NamedTuple):
     """Up to where an API was read. `page` and `around` are fingerprints of the first page's bytes
-    and of the tags since `second` less the overlap; `-` equals none."""
+    and of the tags on it and those since `second` less the overlap: where the registry's clock was
+    set back, new ones are not among the latter. `-` equals none."""
 
     second: int
     page: str = "-"
@@ -61,6 +63,7 @@ class Reading:
         self.is_complete = False
         self.is_steady = True
         self._since = since
+        self._shown = 0
         self._oldest: int | None = None
 
     @property
@@ -99,6 +102,8 @@ class Reading:
                 raise ValueError("its tags are not newest first")
             self._oldest = entry.at if self._oldest is None else min(entry.at, self._oldest)
             self.entries.setdefault(entry.tag, entry)
+        if self.pages == 1:
+            self._shown = len(self.entries)
         self.is_complete = page.following is None
         wants_more = self._since is not None and not self.has_reached
         return page.following if wants_more and self.pages < MAXIMUM_PAGES else None
@@ -106,11 +111,16 @@ class Reading:
     def since(self, moment: int) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.at >= moment]
 
+    def around(self, moment: int) -> list[Entry]:
+        """What stands on the first page, and all since a moment."""
+        shown = list(self.entries.values())
+        return shown[: self._shown] + [e for e in shown[self._shown :] if e.at >= moment]
+
     def mark(self) -> Mark:
         """A mark of all that was read."""
         newest = Mark(self.newest)
         return newest._replace(
-            page=self.page, around=_digest_of(self.since(newest.since)), total=self.total
+            page=self.page, around=_digest_of(self.around(newest.since)), total=self.total
         )
 
     def _is_new(self, entry: Entry) -> bool:
@@ -128,7 +138,7 @@ def judge(api: NewestFirst, mark: Mark, reading: Reading) -> Recent | Unchanged 
         return None
     if reading.newest < mark.second:
         return None  # what was the newest tag is gone
-    found = reading.since(mark.since)
+    found = reading.around(mark.since)
     around, reached = _digest_of(found), reading.mark()
     if around == mark.around:
         return Unchanged(None, reading.pages, tells_digests=True, mark=reached.written(api))
