@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -78,17 +79,20 @@ class Connections:
         cap: int,
         host: str,
         content: bytes = b"",
+        is_elsewhere: bool = False,
     ) -> Reply:
         """One request, one answer, within the time limits; redirects are answers as well.
 
         `host` names the registry in errors about what it sent, `cap` bounds the body in bytes.
+        `is_elsewhere`: the registry led there, so the client certificate is not shown.
         Raises TransportError without an answer, ProtocolError for one that can't be read.
         """
         origin = origin_of(url)
         route = self._routes.get(origin) or self._new_route(origin, host)
         engine, trust = self._engine(origin), None
         if route.is_encrypted(origin):
-            trust = self._trusted("http2" if engine is self._http2 else "http1")
+            purpose = "http2" if engine is self._http2 else "http1"
+            trust = self._trusted(purpose, is_elsewhere=is_elsewhere)
         ask = Outgoing(
             method,
             origin,
@@ -195,11 +199,15 @@ class Connections:
             self._http1 = Http1(self._settings.timeouts, self._checked)
         return self._http1
 
-    def _trusted(self, purpose: str) -> Trust:
+    def _trusted(self, purpose: str, *, is_elsewhere: bool = False) -> Trust:
         """One TLS context per engine, for each tells servers its own protocols (ALPN) in it."""
+        tls = self._settings.tls
+        if is_elsewhere and tls.client_cert is not None:
+            purpose += " elsewhere"
+            tls = replace(tls, client_cert=None, client_key=None)
         trust = self._trust.get(purpose)
         if trust is None:
-            trust = self._trust[purpose] = Trust(self._settings.tls, self._environment)
+            trust = self._trust[purpose] = Trust(tls, self._environment)
         return trust
 
 

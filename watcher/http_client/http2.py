@@ -8,6 +8,7 @@ requests may be under way on a connection, the server says; the others wait.
 from __future__ import annotations
 
 import logging
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -45,6 +46,7 @@ _BREAKS = (
 _ONE_REFUSED = "it gave up this one request"
 _REPEATABLE = frozenset({"GET", "HEAD"})
 _FINAL, _LAST = 200, 599  # of the status of an answer; httpcore takes any number
+_Key = tuple[str, ssl.SSLContext | None]
 MOST_ENDS = 8
 """How many connections in a row may end in order without an answer to a request."""
 MOST_SENT = 1024 * 1024
@@ -84,7 +86,7 @@ class Http2:
         connect = timeouts.connect.total_seconds()
         self._timeout = {"connect": connect, "read": self._read, "write": self._read}
         self._checked = checked
-        self._shared: dict[str, _Shared] = {}
+        self._shared: dict[_Key, _Shared] = {}
         self._without: set[str] = set()
 
     def is_offered_by(self, origin: str) -> bool:
@@ -94,7 +96,7 @@ class Http2:
     async def exchange(self, ask: Outgoing) -> Reply:
         """One request, one answer. Raises `errors`, and ProtocolError for what can't be read."""
         for _ in range(MOST_ENDS):
-            shared = self._shared.get(ask.origin) or self._new_connection(ask)
+            shared = self._shared.get(_key(ask)) or self._new_connection(ask)
             try:
                 return await self._exchange_on(shared, ask)
             except BrokenConnection:
@@ -107,16 +109,16 @@ class Http2:
         shared.under_way += 1
         shared.sent += len(ask.url) + sum(len(name) + len(value) for name, value in ask.headers)
         if shared.sent >= MOST_SENT:
-            self._leave(ask.origin, shared)
+            self._leave(ask, shared)
         try:
             reply = await self._exchange(shared, ask)
             is_over = not ask.stays_open or len(reply.body) >= ask.cap
             if is_over or ask.origin in self._without:
-                self._leave(ask.origin, shared)
+                self._leave(ask, shared)
             return reply
         except BaseException as error:
             if not _is_about_one_stream(error):
-                self._leave(ask.origin, shared)
+                self._leave(ask, shared)
             raise
         finally:
             shared.under_way -= 1
@@ -161,11 +163,11 @@ class Http2:
             self._without.clear()
         self._without.add(origin)
 
-    def _leave(self, origin: str, shared: _Shared) -> None:
+    def _leave(self, ask: Outgoing, shared: _Shared) -> None:
         """Later requests get another connection: on this one something unread may be waiting."""
         shared.is_left = True
-        if self._shared.get(origin) is shared:
-            del self._shared[origin]
+        if self._shared.get(_key(ask)) is shared:
+            del self._shared[_key(ask)]
 
     def _request(self, ask: Outgoing) -> httpcore.Request:
         origin = urlsplit(ask.origin)
@@ -184,7 +186,7 @@ class Http2:
     def _new_connection(self, ask: Outgoing) -> _Shared:
         def end() -> None:
             shared.ends = True
-            self._leave(ask.origin, shared)
+            self._leave(ask, shared)
 
         pool = httpcore.AsyncConnectionPool(
             ssl_context=ask.context,
@@ -194,7 +196,7 @@ class Http2:
             http2=True,
             network_backend=_Backend(self._checked, end),
         )
-        shared = self._shared[ask.origin] = _Shared(pool)
+        shared = self._shared[_key(ask)] = _Shared(pool)
         return shared
 
 
@@ -222,6 +224,11 @@ class _Backend(httpcore.AnyIOBackend):
                 continue
             return OrderlyStream(stream, self._on_end)
         return OrderlyStream(await super().connect_tcp(last, port, timeout), self._on_end)
+
+
+def _key(ask: Outgoing) -> _Key:
+    """Where a client certificate was shown, nothing else is asked over the same connection."""
+    return ask.origin, ask.context
 
 
 def _proxy(ask: Outgoing) -> httpcore.Proxy | None:

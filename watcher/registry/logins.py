@@ -112,7 +112,8 @@ class Logins:
         token = self._tokens.get(key, self._clock())
         if token is None:
             await self._check_place(realm)
-            token = await self._server.token(TokenRequest(realm, scopes, Credential()))
+            request = TokenRequest(realm, scopes, Credential(), is_elsewhere=True)
+            token = await self._server.token(request)
             self._tokens.put(key, token)
         return token
 

@@ -44,12 +44,14 @@ class Realm(NamedTuple):
 
 class TokenRequest(NamedTuple):
     """What a token is asked for, with which credential. `alone`: of a group's scopes those that are
-    asked for without the others when the group is refused; empty for no group."""
+    asked for without the others when the group is refused; empty for no group. `is_elsewhere`: for
+    a host to which the registry redirected."""
 
     realm: Realm
     scopes: tuple[str, ...]
     credential: Credential
     alone: tuple[str, ...] = ()
+    is_elsewhere: bool = False
 
 
 class CredentialRefused(AuthenticationFailed):
@@ -72,7 +74,7 @@ class TokenServer:
         answer = await self._answer(request)
         if answer.status == 400 and request.scopes == (CATALOG_SCOPE,):
             # Quay knows no such scope, and gives a token that lists the catalog without any.
-            answer = await self._answer(TokenRequest(request.realm, (), request.credential))
+            answer = await self._answer(request._replace(scopes=()))
         if answer.status != 200:
             raise self._refusal(answer, request)
         self._wire.lane.succeeded(self._wire.lane.account_key)
@@ -107,7 +109,10 @@ class TokenServer:
             query.append(("account", request.credential.username or _IDENTITY_USER))
             headers.append((b"Authorization", authorization.encode("ascii")))
         url = _with_query(request.realm.url, urlencode(query, quote_via=quote, safe="/:,*"))
-        return await with_one_retry(lambda: self._send("GET", url, headers), self._wire.sleep)
+        away = request.is_elsewhere
+        return await with_one_retry(
+            lambda: self._send("GET", url, headers, is_elsewhere=away), self._wire.sleep
+        )
 
     async def _post(self, request: TokenRequest, identity_token: str) -> Answer:
         form = {
@@ -123,11 +128,23 @@ class TokenServer:
         return await self._send("POST", request.realm.url, headers, content)
 
     async def _send(
-        self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes = b""
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[bytes, bytes]],
+        content: bytes = b"",
+        *,
+        is_elsewhere: bool = False,
     ) -> Answer:
         """A token goes before all else: requests wait for it, an urgent one perhaps."""
         return await self._wire.send(
-            method, url, headers, TOKEN_CAP, content, priority=Priority.URGENT
+            method,
+            url,
+            headers,
+            TOKEN_CAP,
+            content,
+            priority=Priority.URGENT,
+            is_elsewhere=is_elsewhere,
         )
 
     def _refusal(self, answer: Answer, request: TokenRequest) -> RegistryError:

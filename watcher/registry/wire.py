@@ -73,11 +73,19 @@ class Wire:
         *,
         priority: Priority = Priority.SCHEDULED,
         counts: Counts = Counts.REQUESTS,
+        is_elsewhere: bool = False,
     ) -> Answer:
-        """One request, one answer, in its turn and within the time limits."""
+        """One request, one answer, in its turn and within the time limits. `is_elsewhere`: at a
+        host to which the registry redirected."""
         async with self.lane.turn(priority, counts):
             reply = await self._connections.exchange(
-                method, url, headers, cap=cap, host=self.host, content=content
+                method,
+                url,
+                headers,
+                cap=cap,
+                host=self.host,
+                content=content,
+                is_elsewhere=is_elsewhere,
             )
         return Answer(reply.status, reply.headers, reply.body, url)
 
@@ -114,7 +122,13 @@ class Wire:
             if ask.if_none_match is not None:
                 headers.append((b"If-None-Match", ask.if_none_match.encode("ascii")))
             answer = await self.send(
-                ask.method, url, headers, ask.cap, priority=ask.priority, counts=ask.counts
+                ask.method,
+                url,
+                headers,
+                ask.cap,
+                priority=ask.priority,
+                counts=ask.counts,
+                is_elsewhere=origin_of(url) not in (self.origin, self.lane.dialect.native_url),
             )
             if ask.counts is Counts.NATIVE or origin_of(url) == self.origin:
                 self.lane.note(answer, ask.counts)
