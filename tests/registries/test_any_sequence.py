@@ -7,6 +7,7 @@ looking, clocks that are set. A model knows what may have fired and what must ha
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -42,6 +43,7 @@ from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
 KINDS = ("quay", "docker-hub", "gitlab", "acr", "harbor", "ghcr", "gcr", "distribution-3")
+ON_ONE_PAGE = frozenset({"distribution-3"})
 EVERY = timedelta(minutes=15)
 AUDIT = timedelta(hours=2)
 POLLS_PER_DAY = 27
@@ -77,9 +79,10 @@ class World:
         self.kind = kind
         self.clock = Clock()
         self.offset = 0.0
-        self.registry = FakeRegistry(
-            profile=PROFILES[kind], users={NAME: PASSWORD}, clock=self._its_clock
-        )
+        profile = PROFILES[kind]
+        if kind in ON_ONE_PAGE:
+            profile = replace(profile, list_etag=True)
+        self.registry = FakeRegistry(profile=profile, users={NAME: PASSWORD}, clock=self._its_clock)
         self.strategy = Strategy.AUTO
         self.triggers = 0
         self.store = ThreadedStore(lambda: Store.open(path))
@@ -101,7 +104,7 @@ class World:
             http2=False,
             audit=AUDIT,
             hold_above=10_000,
-            limits=Limits(page_size=4),
+            limits=Limits(page_size=1000 if self.kind in ON_ONE_PAGE else 4),
         )
         blocked = await self.store.run(lambda store: store.blocked())
         self.hosts = HostLimits(clock=self.clock, sleep=self.clock.sleep, blocked=blocked)
@@ -188,9 +191,10 @@ class Story:
     async def go_on(self) -> None:
         """A few steps, and then time enough to have seen all."""
         deeds = [self._push, self._push, self._move, self._move, self._delete, self._push_again]
+        rarely = [self._purge, self._poll_side_by_side]
         troubles = [self._fail_api, self._fail_listing, self._fail_digests, self._skew]
         ours = [self._kill, self._restart, self._reload, self._switch, self._rehearse, self._wait]
-        steps: list[Callable[[], Awaitable[None]]] = [*deeds, *deeds, *troubles, *ours]
+        steps: list[Callable[[], Awaitable[None]]] = [*deeds, *deeds, *troubles, *ours, *rarely]
         for _ in range(STEPS):
             step = self.chance.choice(steps)
             self.log.append(step.__name__.strip("_"))
@@ -265,6 +269,17 @@ class Story:
             self.world.registry.delete_tag(WEB, tag)
             self._deleted.add(tag)
             self.log.append(tag)
+
+    async def _purge(self) -> None:
+        """So much is deleted that the listing is in quarantine."""
+        tags = sorted(stored(self.world.registry))
+        if len(tags) > 14:
+            for tag in self.chance.sample(tags, len(tags) - 4):
+                self.world.registry.delete_tag(WEB, tag)
+                self._deleted.add(tag)
+
+    async def _poll_side_by_side(self) -> None:
+        await asyncio.gather(self.world.poll(), self.world.poll())
 
     async def _push_again(self) -> None:
         if (tag := self._some_tag()) is not None:
