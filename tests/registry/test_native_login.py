@@ -124,6 +124,49 @@ async def test_a_password_that_docker_hubs_api_refuses_is_not_sent_again_for_an_
         assert registry.count(Kind.LOGIN) == 2
 
 
+async def test_the_patience_that_docker_hubs_login_asks_for_is_heeded() -> None:
+    clock = Clock()
+    later = Respond(429, (("Retry-After", "7200"),))
+    async with (
+        playing("docker-hub", "1", clock=clock, users=users(USER)) as registry,
+        following(registry, "docker-hub", clock, Passwords(USER)) as follower,
+    ):
+        registry.fault(Fault(action=later, match=Match(kind=Kind.LOGIN), times=1))
+        for _ in range(2):
+            await follower.look()
+            assert registry.count(Kind.LOGIN) == 1
+            clock.now += 3700
+        await follower.look()
+        assert registry.count(Kind.LOGIN) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        pytest.param(Respond(429, (("Retry-After", "90"),)), 90, id="it asks for patience"),
+        pytest.param(Respond(500), 60, id="it fails"),
+    ],
+)
+async def test_a_login_of_docker_hubs_api_that_got_no_answer_is_tried_again_in_time(
+    answer: Respond, seconds: float
+) -> None:
+    clock = Clock()
+    async with (
+        playing("docker-hub", "1", clock=clock, users=users(USER)) as registry,
+        following(registry, "docker-hub", clock, Passwords(USER)) as follower,
+    ):
+        registry.fault(Fault(match=Match(kind=Kind.LOGIN), times=1, action=answer))
+        await follower.look()
+        registry.reset_log()
+        clock.now += seconds - 5
+        await follower.look()
+        assert asked(registry)[0] == 0
+        clock.now += 10
+        await follower.look()
+        assert schemes(registry) == {None, "Bearer"}
+        assert follower.mark
+
+
 async def test_another_password_is_tried_at_docker_hub_at_once() -> None:
     clock = Clock()
     old, passwords = USER, Passwords(USER)

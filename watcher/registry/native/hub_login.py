@@ -11,6 +11,7 @@ import json
 
 from watcher.core.account import Credential
 from watcher.core.host import Counts
+from watcher.errors import TransportError
 from watcher.http_client import USER_AGENT
 from watcher.registry.answer import Answer
 from watcher.registry.bodies import TOKEN_CAP
@@ -20,7 +21,7 @@ from watcher.registry.native.standing import REST
 from watcher.registry.tokens import BEARER, Token, parse_token
 from watcher.registry.wire import Ask, Wire
 
-_OK, _UNAUTHORIZED = 200, 401
+_OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500
 _HIDDEN = frozenset({_UNAUTHORIZED, 403, 404})
 
 
@@ -70,6 +71,7 @@ class HubLogin:
                 return None
             if credential == self._credential and self._wire.lane.now() < self._refused_until:
                 return None
+            self._logins.check_refusal(credential)
             self._credential = credential
             self._token = await self._log_in(credential, origin)
             if self._token is None:
@@ -93,6 +95,14 @@ class HubLogin:
             content,
             counts=Counts.NATIVE,
         )
+        patience = self._wire.patience(answer, self._wire.lane.native_key)
+        if patience is not None:
+            raise patience
+        patience = self._wire.patience(answer, self._wire.lane.native_key)
+        if patience is not None:
+            raise patience
+        if answer.status >= _SERVER_ERROR:
+            raise TransportError(f"{LOGIN_PATH} answered {answer.status}", host=self._wire.host)
         if answer.status != _OK:
             return None
         try:
