@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.registry.challenges import parse_challenges
+from watcher.registry.challenges import MAXIMUM_LENGTH, MAXIMUM_LINES, parse_challenges
 
 URL = "https://auth.example/token"
 
@@ -96,3 +96,9 @@ def test_a_hostile_header_costs_no_time(line: str) -> None:
     started = time.process_time()
     parse_challenges([line])
     assert time.process_time() - started < 1
+
+
+def test_a_hundred_lines_of_challenges_do_not_hold_up_everybody() -> None:
+    """As many headers as an answer may have took more than a second to read."""
+    lines = ["a " * (MAXIMUM_LENGTH // 2)] * 100
+    assert len(parse_challenges(lines)) <= MAXIMUM_LINES * MAXIMUM_LENGTH // 2

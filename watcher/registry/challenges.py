@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 MAXIMUM_LENGTH = 16 * 1024
+MAXIMUM_LINES = 8
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a grammar rule, not a secret
 _SCHEME = re.compile(_TOKEN)
 _PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)(?:"|$)|([^ \t,"]*))')
@@ -32,8 +34,10 @@ class Challenge(NamedTuple):
 
 
 def parse_challenges(lines: Iterable[str]) -> tuple[Challenge, ...]:
-    """All challenges of a response, in the server's order. Of equal keys the first counts."""
-    return tuple(challenge for line in lines for challenge in _challenges(line[:MAXIMUM_LENGTH]))
+    """All challenges of a response, in the server's order. Of equal keys the first counts; what
+    comes after a few lines is left."""
+    few = islice(lines, MAXIMUM_LINES)
+    return tuple(challenge for line in few for challenge in _challenges(line[:MAXIMUM_LENGTH]))
 
 
 def _challenges(line: str) -> list[Challenge]:

@@ -98,9 +98,6 @@ class HubLogin:
         patience = self._wire.patience(answer, self._wire.lane.native_key)
         if patience is not None:
             raise patience
-        patience = self._wire.patience(answer, self._wire.lane.native_key)
-        if patience is not None:
-            raise patience
         if answer.status >= _SERVER_ERROR:
             raise TransportError(f"{LOGIN_PATH} answered {answer.status}", host=self._wire.host)
         if answer.status != _OK:
