@@ -11,11 +11,13 @@ from tests.registry.clients import connect
 from tests.registry.looks import WEB, Follower
 from watcher.cli.prediction import predict
 from watcher.core.account import Credential, CredentialSource, DialectName, Limits, PollSchedule
+from watcher.core.host import Recognition
 from watcher.core.poll import RepositoryStatus
 from watcher.core.trigger import Trigger
 from watcher.testing.profiles import PROFILES
 from watcher.testing.registry import FakeRegistry
 
+NOW = 1_800_000_000.0
 INTERVAL = 600.0
 HOURS = 12
 TAGS = 250
@@ -70,6 +72,7 @@ async def test_the_prediction_is_kept(kind: str, dialect: DialectName) -> None:
         poll=PollSchedule(every=timedelta(seconds=INTERVAL)),
     )
     status = RepositoryStatus(account="test", repository=WEB, tags=TAGS, known=True)
-    predicted = predict(account, [TRIGGER], [status], None, None, 1_800_000_000.0)
+    known = Recognition(dialect, "2.12.0", NOW)  # as after the first look
+    predicted = predict(account, [TRIGGER], [status], None, known, NOW)
     requests = await counted(kind, dialect, Passwords(Credential(USER, PASSWORD)), limits)
     assert requests == pytest.approx(predicted.cost.total * HOURS, rel=TOLERANCE)
