@@ -34,8 +34,8 @@ PARTS = {
         "/contextvars",
     ),
     "parsing": (
-        "/json/", "/watcher/registry/bodies.py", "/watcher/registry/listing.py",
-        "/watcher/registry/native/", "/watcher/registry/links.py", "/watcher/core/reference.py",
+        "/json/", "/watcher/registry/bodies.py", "/watcher/registry/listing/",
+        "/watcher/registry/native/", "/watcher/core/reference.py",
     ),
     "login, turns, requests": ("/watcher/registry/",),
     "comparing and deciding": ("/watcher/core/", "/watcher/engine/"),

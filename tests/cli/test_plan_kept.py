@@ -72,7 +72,7 @@ async def test_the_prediction_is_kept(kind: str, dialect: DialectName) -> None:
         poll=PollSchedule(every=timedelta(seconds=INTERVAL)),
     )
     status = RepositoryStatus(account="test", repository=WEB, tags=TAGS, known=True)
-    known = Recognition(dialect, "2.12.0", NOW)  # as after the first look
+    known = Recognition(dialect, "v2.15.2-ab1c2d3e", NOW)  # as after the first look
     predicted = predict(account, [TRIGGER], [status], None, known, NOW)
     requests = await counted(kind, dialect, Passwords(Credential(USER, PASSWORD)), limits)
     assert requests == pytest.approx(predicted.cost.total * HOURS, rel=TOLERANCE)

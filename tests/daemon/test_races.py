@@ -21,7 +21,7 @@ from watcher.daemon.service import Service
 from watcher.engine.board import StatusBoard
 from watcher.engine.rules import Rules
 from watcher.errors import StateUnwritable
-from watcher.registry.limits import HostLimits
+from watcher.registry.budgets.limits import HostLimits
 from watcher.stages import OPTIONS
 from watcher.store.connection import Fault, no_fault
 from watcher.store.sqlite import Store

@@ -30,8 +30,8 @@ from watcher.engine.board import StatusBoard
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.engine.poller import Poller
 from watcher.engine.rules import Rules
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log

@@ -15,7 +15,7 @@ from watcher.core.reference import Registry
 from watcher.core.trigger import Trigger
 from watcher.engine.remembering import salt_of, seen_of, traces_of, traces_of_a_part
 from watcher.engine.sighting import sighting_of
-from watcher.registry.listing import Listing, Recent, Seen, Unchanged
+from watcher.registry.listing.tags import Listing, Recent, Seen, Unchanged
 
 NOW = 1_800_000_000.0
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64

@@ -22,8 +22,8 @@ from watcher.engine.poller import Poller
 from watcher.engine.repositories import RepositoryList
 from watcher.engine.rules import Rules
 from watcher.engine.watch import AccountWatch
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log

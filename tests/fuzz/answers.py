@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from watcher.http_client import Headers
 from watcher.registry.answer import Answer
 from watcher.registry.excerpts import excerpt
-from watcher.registry.pages import Source
+from watcher.registry.listing.pages import Source
 
 HOST = "registry.example.com"
 ORIGIN = f"https://{HOST}"

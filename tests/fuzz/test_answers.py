@@ -13,11 +13,11 @@ from tests.fuzz.mutations import json_bodies, long_texts, texts
 from tests.fuzz.running import busy_at_most, fuzzed, is_clean, outcome_of
 from watcher.core.oci import Manifest, digest_of, parse_object, strings
 from watcher.core.reference import is_digest
-from watcher.registry import quota
 from watcher.registry.answer import failure
 from watcher.registry.bodies import parse_json
+from watcher.registry.budgets import quota
 from watcher.registry.excerpts import excerpt
-from watcher.registry.tokens import BEARER, BELIEVED_CLOCK_SKEW, LONGEST_LIFE, parse_token
+from watcher.registry.login.tokens import BEARER, BELIEVED_CLOCK_SKEW, LONGEST_LIFE, parse_token
 
 NOW = 1_800_000_000.0
 LONGEST_TOKEN = 16_384

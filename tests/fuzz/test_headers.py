@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.fuzz.mutations import long_texts, texts
 from tests.fuzz.running import busy_at_most, fuzzed, is_clean, outcome_of
-from watcher.registry.challenges import parse_challenges
-from watcher.registry.links import next_link, next_url
-from watcher.registry.retry_after import LONGEST, SHORTEST, retry_after
+from watcher.registry.budgets.retry_after import LONGEST, SHORTEST, retry_after
+from watcher.registry.listing.links import next_link, next_url
+from watcher.registry.login.challenges import parse_challenges
 from watcher.registry.urls import origin_of
 
 PAGE = "https://registry.example.com:5000/v2/acme/web/tags/list?n=100"

@@ -15,10 +15,10 @@ from tests.fuzz.running import busy_at_most, finished, fuzzed, is_clean, outcome
 from tests.fuzz.test_headers import LINK_WORDS, LINKS
 from watcher.core.reference import is_digest, is_repository_name, is_tag
 from watcher.errors import RegistryError
-from watcher.registry.listing import Listing, Recent, Unchanged, list_repositories, list_tags
+from watcher.registry.listing.tags import Listing, Recent, Unchanged, list_repositories, list_tags
+from watcher.registry.listing.tail import TailMark, look_at_tail, mark_of
 from watcher.registry.native import acr, docker_hub, gitlab, harbor, quay
 from watcher.registry.native.newest import Mark, Reading, fingerprint_of, judge
-from watcher.registry.tail import TailMark, look_at_tail, mark_of
 from watcher.registry.urls import origin_of
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

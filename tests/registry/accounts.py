@@ -8,8 +8,8 @@ from typing import Any
 
 from watcher.core.account import Account, Credential
 from watcher.core.reference import Registry
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 
 ANONYMOUS = Credential()
 ACME = Credential(username="acme", password="s3cret-of-acme")

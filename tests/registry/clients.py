@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.registry.accounts import Clock, Passwords, account_for, client_of
 from watcher.core.account import Timeouts
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.testing.registry import FakeRegistry
 
 SHORT = Timeouts(

@@ -12,9 +12,9 @@ from typing import Any
 from tests.registry.accounts import Clock, Passwords
 from tests.registry.clients import connect
 from watcher.core.account import DialectName, Strategy
+from watcher.registry.budgets.limits import Priority
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import Priority
-from watcher.registry.listing import Listing, Recent, Seen, Unchanged
+from watcher.registry.listing.tags import Listing, Recent, Seen, Unchanged
 from watcher.testing.profiles import PROFILES
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry

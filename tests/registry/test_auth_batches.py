@@ -18,9 +18,9 @@ from tests.registry.accounts import Clock, Passwords
 from tests.registry.clients import connect
 from watcher.core.account import Credential, DialectName, Limits
 from watcher.errors import AccessDenied, AuthenticationFailed, RateLimited, RegistryError
-from watcher.registry.batches import MAXIMUM_QUERY, Batches
 from watcher.registry.client import RegistryClient
-from watcher.registry.token_server import Realm
+from watcher.registry.login.batches import MAXIMUM_QUERY, Batches
+from watcher.registry.login.token_server import Realm
 from watcher.testing.access import BearerAuth
 from watcher.testing.faults import Exchange, Fault, Match, Respond
 from watcher.testing.profiles import PROFILES

@@ -37,8 +37,8 @@ from watcher.errors import (
     RateLimited,
     RegistryError,
 )
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import Listing, RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.testing.access import Auth, BasicAuth, BearerAuth, NoAuth
 from watcher.testing.faults import Exchange, Fault, Match, Respond
 from watcher.testing.paging import Paging

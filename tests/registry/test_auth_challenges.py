@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.registry.challenges import MAXIMUM_LENGTH, MAXIMUM_LINES, parse_challenges
+from watcher.registry.login.challenges import MAXIMUM_LENGTH, MAXIMUM_LINES, parse_challenges
 
 URL = "https://auth.example/token"
 

@@ -16,8 +16,8 @@ from tests.registry.clients import connect
 from watcher.core.account import Catalog, Credential, DialectName
 from watcher.core.host import Recognition
 from watcher.errors import AccessDenied, AuthenticationFailed, RegistryError
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import Listing, RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.testing.access import Auth, BasicAuth, BearerAuth, PasswordBearer
 from watcher.testing.faults import Exchange, Fault, Match, Respond
 from watcher.testing.profiles import ACR_TOKEN_USER, PROFILES

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from watcher.registry.tokens import Token, TokenCache, TokenKey, parse_token
+from watcher.registry.login.tokens import Token, TokenCache, TokenKey, parse_token
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0

@@ -9,7 +9,7 @@ import pytest
 from tests.registry.accounts import account_for, client_of
 from watcher.core.account import Catalog
 from watcher.errors import ConfigError, IncompleteListing, ProtocolError
-from watcher.registry.catalog import chosen
+from watcher.registry.listing.catalog import chosen
 from watcher.testing.faults import Fault, Match, Respond
 from watcher.testing.paging import Paging
 from watcher.testing.records import Kind

@@ -12,8 +12,8 @@ import pytest
 from tests.registry.clients import connect
 from watcher.core.oci import ACCEPT
 from watcher.errors import NotFound, ProtocolError, RegistryError
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.testing.faults import Change, Fault, Match, Respond
 from watcher.testing.images import DOCKER_MANIFEST, OCI_MANIFEST
 from watcher.testing.records import Kind

@@ -19,7 +19,7 @@ from watcher.http_client import (
     HttpSettings,
     read_body,
 )
-from watcher.registry.links import next_link
+from watcher.registry.listing.links import next_link
 
 SECRET = "correct-horse"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

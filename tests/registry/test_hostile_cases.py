@@ -30,8 +30,8 @@ from watcher.errors import (
     TransportError,
     WatcherError,
 )
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import Listing, RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.testing.access import BasicAuth, BearerAuth
 from watcher.testing.faults import (
     Change,

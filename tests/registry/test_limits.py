@@ -15,8 +15,8 @@ from watcher.core.host import Counts, Recognition
 from watcher.errors import RateLimited
 from watcher.http_client import Headers
 from watcher.registry.answer import Answer
-from watcher.registry.limits import HostLimits, Lane, Priority
-from watcher.registry.retry_after import LONGEST, retry_after
+from watcher.registry.budgets.limits import HostLimits, Lane, Priority
+from watcher.registry.budgets.retry_after import LONGEST, retry_after
 
 HOST = "registry.example"
 

@@ -14,7 +14,7 @@ from tests.registry.looks import WEB, Follower, following, playing, stored
 from watcher.core.account import DialectName, Limits, Strategy
 from watcher.errors import ProtocolError
 from watcher.registry.client import RegistryClient
-from watcher.registry.listing import Listing, Seen, Unchanged
+from watcher.registry.listing.tags import Listing, Seen, Unchanged
 from watcher.testing.access import BasicAuth
 from watcher.testing.faults import Fault, Match, Respond, Transform
 from watcher.testing.profile import Profile

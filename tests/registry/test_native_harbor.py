@@ -14,8 +14,8 @@ from tests.registry.accounts import Clock, Passwords
 from tests.registry.looks import Follower, asked, following, playing, stored
 from watcher.core.account import Credential, Strategy
 from watcher.errors import NotFound
-from watcher.registry.limits import Priority
-from watcher.registry.listing import Recent, Unchanged
+from watcher.registry.budgets.limits import Priority
+from watcher.registry.listing.tags import Recent, Unchanged
 from watcher.testing.faults import Fault, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry

@@ -13,7 +13,7 @@ from tests.registry.clients import connect
 from tests.registry.looks import WEB, Follower, asked, following, playing, stored
 from watcher.core.account import Credential, Strategy, Timeouts
 from watcher.errors import AuthenticationFailed, RegistryError
-from watcher.registry.listing import Listing, Seen, Unchanged
+from watcher.registry.listing.tags import Listing, Seen, Unchanged
 from watcher.testing.access import BearerAuth
 from watcher.testing.faults import Fault, Match, Respond, Transform
 from watcher.testing.records import Kind

@@ -23,8 +23,8 @@ from tests.registry.looks import (
     stored,
 )
 from watcher.core.account import Strategy
-from watcher.registry.limits import Priority
-from watcher.registry.listing import Listing, Recent, Unchanged
+from watcher.registry.budgets.limits import Priority
+from watcher.registry.listing.tags import Listing, Recent, Unchanged
 from watcher.testing.faults import Fault, Match, Transform
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry

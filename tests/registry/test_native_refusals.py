@@ -21,7 +21,7 @@ from tests.registry.looks import (
     stored,
 )
 from watcher.errors import NotFound, RateLimited
-from watcher.registry.listing import Listing, Recent, Unchanged
+from watcher.registry.listing.tags import Listing, Recent, Unchanged
 from watcher.registry.native.standing import REST
 from watcher.testing.faults import Action, Cut, Fault, Match, Raw, Respond, Transform
 from watcher.testing.records import Kind

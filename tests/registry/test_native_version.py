@@ -11,8 +11,8 @@ from tests.registry.clients import connect
 from watcher.core.account import DialectName, Strategy
 from watcher.http_client import Headers
 from watcher.registry.answer import Answer
-from watcher.registry.limits import HostLimits
-from watcher.registry.listing import Seen
+from watcher.registry.budgets.limits import HostLimits
+from watcher.registry.listing.tags import Seen
 from watcher.registry.native.harbor import read_version, tells_changes
 from watcher.testing.profiles import PROFILES
 from watcher.testing.records import Kind

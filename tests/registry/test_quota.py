@@ -17,8 +17,8 @@ from watcher.core.host import Counted, Counts, Quota
 from watcher.errors import RateLimited
 from watcher.http_client import Headers
 from watcher.registry.answer import Answer
-from watcher.registry.limits import HostLimits, Lane
-from watcher.registry.quota import LONGEST, told
+from watcher.registry.budgets.limits import HostLimits, Lane
+from watcher.registry.budgets.quota import LONGEST, told
 
 NOW = 1_800_000_000.0
 HOST = "registry.example"

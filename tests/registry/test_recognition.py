@@ -11,8 +11,8 @@ from tests.registry.clients import connect
 from tests.registry.looks import WEB, playing
 from watcher.core.account import Credential, DialectName
 from watcher.core.host import Recognition
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.registry.recognition import AGAIN_AFTER_FAILURE, VALID
 from watcher.testing.access import NoAuth
 from watcher.testing.faults import Action, Cut, Fault, Match, Respond

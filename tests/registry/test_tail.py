@@ -13,7 +13,7 @@ from tests.registry.accounts import Clock
 from tests.registry.looks import WEB, Follower, asked, following, playing
 from watcher.core.account import Limits, Strategy
 from watcher.errors import AccessDenied, TransportError
-from watcher.registry.listing import Listing, Recent, Unchanged
+from watcher.registry.listing.tags import Listing, Recent, Unchanged
 from watcher.testing.faults import Action, Cut, Fault, Match, Respond, Transform
 from watcher.testing.paging import Paging
 from watcher.testing.records import Kind

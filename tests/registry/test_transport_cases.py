@@ -27,8 +27,8 @@ from watcher.errors import (
     TlsError,
     TransportError,
 )
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import Listing, RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.testing.access import BearerAuth
 from watcher.testing.faults import Cut, Drip, Fault, Gate, Hold, Match, Raw, Respond
 from watcher.testing.records import Kind

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.registry.accounts import Clock
 from tests.registry.test_limits import account
 from watcher.errors import RateLimited
-from watcher.registry.limits import HostLimits, Lane, Priority
+from watcher.registry.budgets.limits import HostLimits, Lane, Priority
 
 
 @dataclass

@@ -28,8 +28,8 @@ from watcher.engine.poller import Poller
 from watcher.engine.rules import Rules
 from watcher.engine.runner import EmbeddedRunner
 from watcher.errors import StateUnwritable
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.stages import STAGES
 from watcher.stages.base import Accounts, Clusters
 from watcher.store.sqlite import Store

@@ -68,7 +68,7 @@ async def kind_of(
 ) -> Kind:
     """The kind of an account's registry; `tags` says how many each repository has. One of them is
     looked at as the daemon would where that is not by v2, to see whether it is answered so."""
-    from watcher.registry.listing import Seen
+    from watcher.registry.listing.tags import Seen
     from watcher.registry.strategy import Way
 
     every = interval(account.poll, time.time()).total_seconds()

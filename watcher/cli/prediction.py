@@ -19,8 +19,8 @@ from watcher.core.account import Account, CredentialSource, DigestTracking
 from watcher.core.change import ChangeKind, KnownTag
 from watcher.core.schedule import interval
 from watcher.core.trigger import Trigger, applies, follows_by_name, wants_digest
-from watcher.registry.direct import ACR_TOKEN_USER, GITHUB_TOKEN_PREFIXES
-from watcher.registry.lists import page_size_of
+from watcher.registry.listing.lists import page_size_of
+from watcher.registry.login.direct import ACR_TOKEN_USER, GITHUB_TOKEN_PREFIXES
 from watcher.registry.native.asking import QUAY_OAUTH_USER
 from watcher.registry.quirks import Dialect, Login, NativeApi, by_host, dialect_of
 from watcher.registry.strategy import Circumstances, Way, choose, forecast, seconds_between_walks

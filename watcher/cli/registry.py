@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def client_for(account: Account) -> AsyncIterator[RegistryClient]:
     """A client with the account's own credential, limits and time-outs."""
     from watcher.daemon.app import client_of
-    from watcher.registry.limits import HostLimits
+    from watcher.registry.budgets.limits import HostLimits
 
     client = client_of(account, HostLimits(clock=time.time), os.environ)
     try:
@@ -31,7 +31,7 @@ async def client_for(account: Account) -> AsyncIterator[RegistryClient]:
 
 async def all_tags(client: RegistryClient, account: Account, repository: str) -> tuple[str, ...]:
     """The complete listing within the account's total time. Raises RegistryError."""
-    from watcher.registry.listing import Listing
+    from watcher.registry.listing.tags import Listing
 
     total = account.timeouts.total
     try:

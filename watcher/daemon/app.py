@@ -29,8 +29,8 @@ from watcher.engine.poller import Poller
 from watcher.engine.repositories import RepositoryList
 from watcher.engine.rules import Rules
 from watcher.errors import StateError
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import HostLimits
 from watcher.store.lock import StateLock
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore

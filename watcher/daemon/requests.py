@@ -15,7 +15,7 @@ from watcher.daemon.once import Selection
 from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.watch import AccountWatch
 from watcher.errors import UsageError
-from watcher.registry.limits import Priority
+from watcher.registry.budgets.limits import Priority
 from watcher.telemetry.events import Event
 
 Place = tuple[str, str]

@@ -26,8 +26,8 @@ from watcher.errors import (
     RateLimited,
     RegistryError,
 )
+from watcher.registry.budgets.limits import Priority
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import Priority
 
 Rejections = Callable[[], Awaitable[Sequence[Rejection]]]
 

@@ -33,9 +33,9 @@ from watcher.engine.remembering import (
 from watcher.engine.rules import Rules
 from watcher.engine.sighting import Sighting, sighting_of
 from watcher.errors import RateLimited, StateChanged, TransportError, WatcherError
+from watcher.registry.budgets.limits import Priority
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import Priority
-from watcher.registry.listing import Listing, Seen, Unchanged
+from watcher.registry.listing.tags import Listing, Seen, Unchanged
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log

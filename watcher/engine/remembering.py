@@ -15,7 +15,7 @@ from watcher.core.account import Account
 from watcher.core.change import ChangeKind
 from watcher.core.poll import RepositoryStatus
 from watcher.core.trigger import Trigger
-from watcher.registry.listing import Listing, Recent, Seen, Unchanged
+from watcher.registry.listing.tags import Listing, Recent, Seen, Unchanged
 
 _PART_BYTES = 4
 _SALT_BYTES = 2 * _PART_BYTES

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watcher.core.change import KnownRepository, KnownTag
-from watcher.registry.listing import Listing, Recent, Unchanged
+from watcher.registry.listing.tags import Listing, Recent, Unchanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

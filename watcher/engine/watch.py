@@ -19,8 +19,8 @@ from watcher.engine.poller import Poller
 from watcher.engine.repositories import RepositoryList
 from watcher.engine.work_queue import WorkQueue
 from watcher.errors import WatcherError
+from watcher.registry.budgets.limits import Priority
 from watcher.registry.client import RegistryClient
-from watcher.registry.limits import Priority
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 

@@ -2,7 +2,7 @@
 
 Which engine sends is decided per origin; trust, proxies, time limits and the words for errors are
 the same for both. How many requests are under way at once is the caller's business
-(registry/limits.py). The engines' libraries are imported when the first request needs them.
+(registry/budgets/limits.py). The engines' libraries are imported when the first request needs them.
 """
 
 from __future__ import annotations

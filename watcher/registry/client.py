@@ -17,20 +17,20 @@ from watcher.core.oci import ACCEPT, Manifest, digest_of, is_content_of, parse_o
 from watcher.core.reference import is_digest, is_repository_name, is_tag
 from watcher.errors import ProtocolError
 from watcher.http_client import Connections, HttpSettings
-from watcher.registry.auth import RegistryAuth
 from watcher.registry.bodies import CONFIG_CAP, MANIFEST_CAP
-from watcher.registry.catalog import chosen, read_catalog_file
-from watcher.registry.limits import HostLimits, Priority
-from watcher.registry.listing import Listing, Recent, Seen, Unchanged
-from watcher.registry.lists import Lists, Repository
-from watcher.registry.logins import Logins
+from watcher.registry.budgets.limits import HostLimits, Priority
+from watcher.registry.listing.catalog import chosen, read_catalog_file
+from watcher.registry.listing.lists import Lists, Repository
+from watcher.registry.listing.tags import Listing, Recent, Seen, Unchanged
+from watcher.registry.login.auth import RegistryAuth
+from watcher.registry.login.logins import Logins
+from watcher.registry.login.token_server import CATALOG_SCOPE, TokenServer
 from watcher.registry.looking import Looker
 from watcher.registry.native.asking import NativeClient
 from watcher.registry.quirks import by_host
 from watcher.registry.realms import Guard, Resolve, resolve_by_system
 from watcher.registry.recognition import Recogniser
 from watcher.registry.session import Session
-from watcher.registry.token_server import CATALOG_SCOPE, TokenServer
 from watcher.registry.wire import Ask, Wire
 
 __all__ = ["Listing", "RegistryClient", "Unchanged"]

@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from watcher.core.account import Account, Strategy
 from watcher.registry.answer import Answer
-from watcher.registry.limits import Lane, Priority
-from watcher.registry.listing import Listing, Recent, Seen, Unchanged
-from watcher.registry.lists import Lists, Repository
+from watcher.registry.budgets.limits import Lane, Priority
+from watcher.registry.listing.lists import Lists, Repository
+from watcher.registry.listing.tags import Listing, Recent, Seen, Unchanged
+from watcher.registry.listing.tail import PREFIX, TailMark, look_at_tail, mark_of
 from watcher.registry.native import acr, docker_hub, gitlab, harbor, quay
 from watcher.registry.native.asking import NativeClient, Refused
 from watcher.registry.native.base import SECOND, NewestFirst
@@ -31,7 +32,6 @@ from watcher.registry.strategy import (
     seconds_between_walks,
     words_for,
 )
-from watcher.registry.tail import PREFIX, TailMark, look_at_tail, mark_of
 from watcher.registry.urls import origin_of
 
 Look = Listing | Unchanged | Recent

@@ -17,7 +17,7 @@ from watcher.core.host import Recognition
 from watcher.errors import ProtocolError, RegistryError
 from watcher.registry.answer import Answer, is_html
 from watcher.registry.bodies import parse_json
-from watcher.registry.challenges import parse_challenges
+from watcher.registry.login.challenges import parse_challenges
 from watcher.registry.urls import origin_of
 from watcher.registry.wire import Ask, Wire
 

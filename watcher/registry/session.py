@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from watcher.errors import AuthenticationFailed, ProtocolError, RegistryError
 from watcher.registry.answer import Answer, spec_error
-from watcher.registry.auth import RegistryAuth
-from watcher.registry.authorization import Authorization, Step, Verdict
 from watcher.registry.bodies import ERROR_CAP
 from watcher.registry.excerpts import excerpt
+from watcher.registry.login.auth import RegistryAuth
+from watcher.registry.login.authorization import Authorization, Step, Verdict
 from watcher.registry.urls import origin_of
 from watcher.registry.wire import Ask, Wire
 

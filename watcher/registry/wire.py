@@ -14,10 +14,10 @@ from watcher.core.host import Counts
 from watcher.errors import ProtocolError, RateLimited, RegistryError
 from watcher.http_client import USER_AGENT, Connections
 from watcher.registry.answer import Answer, failure, spec_error
-from watcher.registry.limits import Lane, Priority
+from watcher.registry.budgets.limits import Lane, Priority
+from watcher.registry.budgets.retries import Sleep, with_one_retry
+from watcher.registry.budgets.retry_after import retry_after
 from watcher.registry.realms import Guard
-from watcher.registry.retries import Sleep, with_one_retry
-from watcher.registry.retry_after import retry_after
 from watcher.registry.urls import absolute, origin_of
 
 MAXIMUM_REDIRECTS = 5

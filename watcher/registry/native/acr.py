@@ -7,7 +7,7 @@ reference, "Tag - Get List".
 from __future__ import annotations
 
 from watcher.registry.answer import Answer
-from watcher.registry.links import next_link
+from watcher.registry.listing.links import next_link
 from watcher.registry.native.base import (
     NativePage,
     NewestFirst,

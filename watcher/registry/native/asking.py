@@ -18,16 +18,16 @@ from watcher.core.account import Account, DialectName
 from watcher.core.host import Counts, Recognition
 from watcher.errors import AuthenticationFailed, RateLimited, RegistryError, TransportError
 from watcher.registry.answer import Answer, is_html
+from watcher.registry.budgets.limits import Lane
 from watcher.registry.excerpts import excerpt
-from watcher.registry.limits import Lane
-from watcher.registry.lists import Repository
-from watcher.registry.logins import Logins
+from watcher.registry.listing.lists import Repository
+from watcher.registry.login.logins import Logins
+from watcher.registry.login.token_server import basic
 from watcher.registry.native import harbor
 from watcher.registry.native.hub_login import HubLogin
 from watcher.registry.native.standing import Standing
 from watcher.registry.quirks import NativeApi
 from watcher.registry.session import Session
-from watcher.registry.token_server import basic
 from watcher.registry.urls import origin_of
 from watcher.registry.wire import Ask, Wire
 

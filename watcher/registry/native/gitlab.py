@@ -7,7 +7,7 @@ nothing shifts. Source: docs/spec/gitlab/api.md of gitlab-org/container-registry
 from __future__ import annotations
 
 from watcher.registry.answer import Answer
-from watcher.registry.links import next_link
+from watcher.registry.listing.links import next_link
 from watcher.registry.native.base import (
     NativePage,
     NewestFirst,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from watcher.core.reference import is_repository_name
 from watcher.registry.answer import Answer
-from watcher.registry.links import next_link
+from watcher.registry.listing.links import next_link
 from watcher.registry.native.base import (
     NativePage,
     document_of,

@@ -15,10 +15,10 @@ from watcher.errors import TransportError
 from watcher.http_client import USER_AGENT
 from watcher.registry.answer import Answer
 from watcher.registry.bodies import TOKEN_CAP
-from watcher.registry.logins import Logins
+from watcher.registry.login.logins import Logins
+from watcher.registry.login.tokens import BEARER, Token, parse_token
 from watcher.registry.native.docker_hub import LOGIN_PATH
 from watcher.registry.native.standing import REST
-from watcher.registry.tokens import BEARER, Token, parse_token
 from watcher.registry.wire import Ask, Wire
 
 _OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from watcher.registry.listing import Recent, Unchanged
+from watcher.registry.listing.tags import Recent, Unchanged
 from watcher.registry.native.base import SECOND, Entry, NativePage, NewestFirst
 
 MAXIMUM_PAGES = 10

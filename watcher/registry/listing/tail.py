@@ -14,8 +14,8 @@ from typing import NamedTuple
 from watcher.core.reference import is_tag
 from watcher.errors import AuthenticationFailed, RateLimited, RegistryError, TransportError
 from watcher.registry.answer import Answer
-from watcher.registry.listing import Recent, Unchanged
-from watcher.registry.pages import Source, following_url, names_of, pages_from
+from watcher.registry.listing.pages import Source, following_url, names_of, pages_from
+from watcher.registry.listing.tags import Recent, Unchanged
 from watcher.registry.urls import origin_of
 
 PREFIX = "tail:"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from watcher.core.reference import is_digest, is_repository_name, is_tag
 from watcher.registry.answer import Answer
-from watcher.registry.pages import Source, names_of, pages_from
+from watcher.registry.listing.pages import Source, names_of, pages_from
 
 MAXIMUM_TAGS = 1_000_000
 MAXIMUM_REPOSITORIES = 100_000

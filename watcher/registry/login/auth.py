@@ -15,15 +15,15 @@ from __future__ import annotations
 from watcher.core.account import Account, Credential
 from watcher.errors import AuthenticationFailed
 from watcher.registry.answer import Answer, spec_error
-from watcher.registry.authorization import Authorization, Step, Verdict
-from watcher.registry.challenges import Challenge, parse_challenges
-from watcher.registry.direct import direct_header
-from watcher.registry.limits import Lane
-from watcher.registry.logins import Logins
+from watcher.registry.budgets.limits import Lane
+from watcher.registry.login.authorization import Authorization, Step, Verdict
+from watcher.registry.login.challenges import Challenge, parse_challenges
+from watcher.registry.login.direct import direct_header
+from watcher.registry.login.logins import Logins
+from watcher.registry.login.scopes import Scopes, modest
+from watcher.registry.login.token_server import BatchRefused, Realm, basic
+from watcher.registry.login.tokens import MAXIMUM_TOKENS
 from watcher.registry.quirks import Login
-from watcher.registry.scopes import Scopes, modest
-from watcher.registry.token_server import BatchRefused, Realm, basic
-from watcher.registry.tokens import MAXIMUM_TOKENS
 from watcher.registry.urls import absolute
 
 __all__ = ["Authorization", "RegistryAuth", "Step", "Verdict"]

@@ -19,7 +19,7 @@ from watcher.errors import (
 )
 from watcher.registry.answer import Answer, is_html
 from watcher.registry.bodies import WALK_CAP, parse_json
-from watcher.registry.links import next_link, next_url
+from watcher.registry.listing.links import next_link, next_url
 
 
 class Source(NamedTuple):

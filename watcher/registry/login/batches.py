@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from watcher.registry.token_server import Realm
+from watcher.registry.login.token_server import Realm
 
 MAXIMUM_QUERY = 6 * 1024
 """How long the scopes of one token request may be in its URL, in bytes."""

@@ -16,8 +16,7 @@ from typing import NamedTuple
 from watcher.core.account import Credential, CredentialProvider
 from watcher.core.reference import Registry
 from watcher.errors import AccessDenied, AuthenticationFailed, ProtocolError, WatcherError
-from watcher.registry.realms import Guard, expected_token_host
-from watcher.registry.token_server import (
+from watcher.registry.login.token_server import (
     BatchRefused,
     CredentialRefused,
     Realm,
@@ -25,7 +24,8 @@ from watcher.registry.token_server import (
     TokenServer,
     secrets_of,
 )
-from watcher.registry.tokens import Token, TokenCache, TokenKey
+from watcher.registry.login.tokens import Token, TokenCache, TokenKey
+from watcher.registry.realms import Guard, expected_token_host
 
 FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 900.0

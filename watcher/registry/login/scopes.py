@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from watcher.registry.batches import Batches
+from watcher.registry.login.batches import Batches
+from watcher.registry.login.token_server import CATALOG_SCOPE, Realm
 from watcher.registry.quirks import PLAIN, Dialect
-from watcher.registry.token_server import CATALOG_SCOPE, Realm
 
 MAXIMUM_SCOPES = 4
 MAXIMUM_SCOPE_LENGTH = 512

@@ -18,12 +18,12 @@ from types import TracebackType
 from watcher.core.account import Account, CredentialSource
 from watcher.core.host import Counted, Counts, Quota, Recognition, parking_key, place_of
 from watcher.errors import RateLimited
-from watcher.registry import quota
 from watcher.registry.answer import Answer
-from watcher.registry.pace import Allowance, Pace
+from watcher.registry.budgets import quota
+from watcher.registry.budgets.pace import Allowance, Pace
+from watcher.registry.budgets.retries import Sleep
+from watcher.registry.budgets.turns import Priority, Turns
 from watcher.registry.quirks import Dialect, dialect_of
-from watcher.registry.retries import Sleep
-from watcher.registry.turns import Priority, Turns
 
 __all__ = ["HostLimits", "Lane", "Priority"]
 

@@ -9,8 +9,8 @@ from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
 from watcher.core.account import Credential
-from watcher.registry.token_server import Realm
-from watcher.registry.tokens import BEARER
+from watcher.registry.login.token_server import Realm
+from watcher.registry.login.tokens import BEARER
 
 
 class Step(StrEnum):

@@ -16,9 +16,9 @@ from watcher.errors import AccessDenied, AuthenticationFailed, ProtocolError, Re
 from watcher.http_client import USER_AGENT
 from watcher.registry.answer import Answer, failure
 from watcher.registry.bodies import TOKEN_CAP
-from watcher.registry.limits import Priority
-from watcher.registry.retries import with_one_retry
-from watcher.registry.tokens import Token, parse_token
+from watcher.registry.budgets.limits import Priority
+from watcher.registry.budgets.retries import with_one_retry
+from watcher.registry.login.tokens import Token, parse_token
 from watcher.registry.wire import Wire
 
 CATALOG_SCOPE = "registry:catalog:*"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from base64 import b64encode
 
 from watcher.core.account import Credential
+from watcher.registry.login.token_server import basic
+from watcher.registry.login.tokens import BEARER
 from watcher.registry.quirks import Login
-from watcher.registry.token_server import basic
-from watcher.registry.tokens import BEARER
 
 ACR_TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a name, known to all
 """Whose password is an ACR refresh token: its token server takes it, its API does not."""

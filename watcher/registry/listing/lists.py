@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from watcher.core.account import Account
 from watcher.registry.answer import Answer
-from watcher.registry.auth import Authorization, Step
 from watcher.registry.bodies import GOOGLE_PAGE_CAP, PAGE_CAP
+from watcher.registry.budgets.limits import Lane, Priority
 from watcher.registry.excerpts import excerpt
-from watcher.registry.limits import Lane, Priority
-from watcher.registry.listing import Walked, list_repositories, list_tags, unchanged
-from watcher.registry.pages import Source
+from watcher.registry.listing.pages import Source
+from watcher.registry.listing.tags import Walked, list_repositories, list_tags, unchanged
+from watcher.registry.login.auth import Authorization, Step
 from watcher.registry.quirks import Dialect
 from watcher.registry.session import Session
 from watcher.registry.wire import Ask
