@@ -17,9 +17,11 @@ LONGEST = timedelta(hours=6)
 DAY = 86_400.0
 
 
-def tag(age: float, *, changes: int = 1) -> KnownTag:
+def tag(age: float, *, stands_still: bool = True) -> KnownTag:
     first_seen = datetime.fromtimestamp(NOW - age, UTC)
-    return KnownTag(digest=None, first_seen=first_seen, sequence=1, change_number=changes)
+    return KnownTag(
+        digest=None, first_seen=first_seen, sequence=1, change_number=1, stands_still=stands_still
+    )
 
 
 def clock(now: float, last_success: float | None) -> AuditClock:
@@ -55,7 +57,7 @@ def test_a_moving_tag_is_looked_at_in_every_poll_however_old() -> None:
 
 
 def test_a_fixed_tag_that_moved_once_is_looked_at_in_every_poll() -> None:
-    assert looks("1.4.2", tag(1000 * DAY, changes=2), 3600) == 60
+    assert looks("1.4.2", tag(1000 * DAY, stands_still=False), 3600) == 60
 
 
 def test_a_young_fixed_tag_is_looked_at_in_every_poll() -> None:

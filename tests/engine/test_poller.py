@@ -30,7 +30,7 @@ from watcher.engine.board import StatusBoard
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.engine.poller import Poller
 from watcher.engine.rules import Rules
-from watcher.registry.budgets.limits import HostLimits
+from watcher.registry.budgets.limits import HostLimits, Priority
 from watcher.registry.client import RegistryClient
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
@@ -115,8 +115,10 @@ class Bench:
         self.rules = Rules.of(triggers, [PIPELINE], switches)
         self.poller.use(self.rules)
 
-    async def poll(self, purpose: Purpose = Purpose.DETECT) -> PollOutcome:
-        outcome = await self.poller.poll(REPOSITORY, purpose)
+    async def poll(
+        self, purpose: Purpose = Purpose.DETECT, priority: Priority = Priority.SCHEDULED
+    ) -> PollOutcome:
+        outcome = await self.poller.poll(REPOSITORY, purpose, priority)
         self.now += EVERY.total_seconds()
         return outcome
 
@@ -258,17 +260,41 @@ async def test_a_move_before_the_own_api_was_first_asked_is_not_hidden_by_it(ben
     assert await bench.queued() == [("any", "1.0.0")]
 
 
-async def test_a_fast_forward_takes_as_seen_what_a_poll_would_look_at_later(bench: Bench) -> None:
+async def an_old_fixed_tag_moved(bench: Bench) -> None:
+    """It is of the baseline, a month old, and has just moved."""
     bench.use([ON_ANY_MOVED])
     bench.registry.push(REPOSITORY, "1.0.0")
     await bench.poll()
     bench.now += 30 * DAY
     await bench.poll()
     bench.registry.move(REPOSITORY, "1.0.0")
+
+
+async def test_a_fast_forward_takes_as_seen_what_a_poll_would_look_at_later(bench: Bench) -> None:
+    await an_old_fixed_tag_moved(bench)
     assert len((await bench.poll(Purpose.FAST_FORWARD)).changes) == 1
     bench.now += DAY
     await bench.poll()
     assert await bench.queued() == []
+
+
+async def test_who_asks_for_a_poll_gets_a_look_at_every_followed_tag(bench: Bench) -> None:
+    await an_old_fixed_tag_moved(bench)
+    assert (await bench.poll()).changes == ()
+    assert len((await bench.poll(priority=Priority.URGENT)).changes) == 1
+    assert await bench.queued() == [("any", "1.0.0")]
+
+
+async def test_a_tag_of_the_baseline_that_moved_once_is_looked_at_in_every_poll(
+    bench: Bench,
+) -> None:
+    await an_old_fixed_tag_moved(bench)
+    bench.now += DAY
+    await bench.poll()
+    bench.now += 30 * DAY
+    await bench.poll()
+    bench.registry.move(REPOSITORY, "1.0.0")
+    assert len((await bench.poll()).changes) == 1
 
 
 async def test_a_listing_from_before_another_poll_of_ours_is_asked_for_again(bench: Bench) -> None:

@@ -239,7 +239,7 @@ class _Asking:
         )
 
     def _looks(self, name: str, tag: KnownTag, triggers: Sequence[Trigger]) -> float:
-        if not audit.looks_fixed(name) or tag.change_number > 1 or follows_by_name(triggers, name):
+        if not (audit.looks_fixed(name) and tag.stands_still) or follows_by_name(triggers, name):
             return self.polls
         age = self.now - tag.first_seen.timestamp()
         gap = audit.gap_of(age, timedelta(seconds=self.every), self.account.audit)

@@ -43,7 +43,7 @@ def looks_fixed(tag: str) -> bool:
 
 def is_due(name: str, tag: KnownTag, clock: AuditClock) -> bool:
     """Whether this poll has to look whether the tag moved."""
-    if clock.last_success is None or tag.change_number > 1 or not looks_fixed(name):
+    if clock.last_success is None or not tag.stands_still or not looks_fixed(name):
         return True
     gap = gap_of(clock.now - tag.first_seen.timestamp(), clock.interval, clock.longest)
     if gap <= clock.interval.total_seconds():

@@ -22,13 +22,15 @@ class ChangeKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownTag:
     """One tag as stored. `sequence` counts tags of the repository in the order of first sight;
-    `change_number` counts this tag's changes, deleted tags keep their row for it."""
+    `change_number` counts this tag's changes, deleted tags keep their row for it; `stands_still`
+    while none of them came after the first sight."""
 
     digest: str | None
     first_seen: datetime
     sequence: int
     change_number: int
     present: bool = True
+    stands_still: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

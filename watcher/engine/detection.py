@@ -52,7 +52,8 @@ class Findings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """When a poll is made and how urgently. `last_success`: of the poll before, epoch seconds.
-    `is_thorough`: every followed tag is looked at, also one that looks fixed."""
+    `is_thorough`: every followed tag is looked at, also one that looks fixed, since somebody asks
+    for what is true now."""
 
     time: datetime
     last_success: float | None

@@ -171,7 +171,7 @@ class Poller:
                 last_success=last_success,
                 interval=self._interval,
                 priority=priority,
-                is_thorough=purpose is Purpose.FAST_FORWARD,
+                is_thorough=purpose is Purpose.FAST_FORWARD or priority is Priority.URGENT,
             ),
         )
         return await self._compare(status, look, purpose)

@@ -48,7 +48,7 @@ def known(db: sqlite3.Connection, account: str, repository: str) -> KnownReposit
         account=account,
         repository=repository,
         baselined=baselined is not None,
-        tags=_tags(db, identifier),
+        tags=_tags(db, identifier, baselined),
         triggers=_trigger_states(db, identifier),
         quarantine=quarantine,
         generation=generation,
@@ -169,7 +169,8 @@ def flush(
     )
 
 
-def _tags(db: sqlite3.Connection, repository: int) -> dict[str, KnownTag]:
+def _tags(db: sqlite3.Connection, repository: int, baselined: float | None) -> dict[str, KnownTag]:
+    """By name. A tag of the baseline has no change of its own; a later one that it is new."""
     moments: dict[float, datetime] = {}  # most tags of a repository were first seen together
     tags: dict[str, KnownTag] = {}
     for name, digest, first_seen, sequence, number, present in db.execute(
@@ -186,6 +187,7 @@ def _tags(db: sqlite3.Connection, repository: int) -> dict[str, KnownTag]:
             sequence=sequence,
             change_number=number,
             present=bool(present),
+            stands_still=number <= (0 if first_seen == baselined else 1),
         )
     return tags
 
