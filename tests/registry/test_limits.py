@@ -215,6 +215,20 @@ async def test_what_is_parked_outlives_the_process() -> None:
     assert after.blocked_until(account()) == clock.now + 3600
 
 
+async def test_what_was_parked_before_the_clock_was_set_back_a_year_is_not_parked() -> None:
+    clock = Clock()
+    before = HostLimits(clock=clock)
+    before.park(HOST, 3600)
+    clock.now -= 365 * LONGEST
+    after = HostLimits(clock=clock, blocked={HOST: clock.now + 365 * LONGEST})
+    for limits in (before, after):
+        assert limits.blocked() == {}
+        assert limits.lane(account()).parked_until is None
+        async with limits.lane(account()).turn():
+            limits.park(HOST, 60)
+        assert limits.blocked() == {HOST: clock.now + 60}
+
+
 async def test_who_waits_is_told_at_once_that_its_host_is_parked() -> None:
     clock = Clock()
     limits = HostLimits(clock=clock)

@@ -7,10 +7,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.registry.accounts import Clock
+from tests.registry.clients import connect
 from tests.registry.looks import (
     NEWEST_FIRST,
     WEB,
@@ -20,7 +23,9 @@ from tests.registry.looks import (
     playing,
     stored,
 )
+from watcher.core.account import DialectName, Strategy
 from watcher.errors import NotFound, RateLimited
+from watcher.registry.budgets.limits import HostLimits
 from watcher.registry.listing.tags import Listing, Recent, Unchanged
 from watcher.registry.native.standing import REST
 from watcher.testing.faults import Action, Cut, Fault, Match, Raw, Respond, Transform
@@ -31,6 +36,7 @@ from watcher.testing.wire import Request, Response
 JSON = (("Content-Type", "application/json"),)
 HTML = (("Content-Type", "text/html"),)
 OTHER = "acme/api"
+NATIVE_QUAY: dict[str, Any] = {"dialect": DialectName.QUAY, "strategy": Strategy.NATIVE}
 
 every_kind = pytest.mark.parametrize("kind", NEWEST_FIRST)
 
@@ -153,6 +159,46 @@ async def test_after_three_repositories_the_api_is_left_alone_for_all() -> None:
         assert registry.count(Kind.NATIVE) == 3
         notes = follower.client.take_notes()
     assert "for all repositories of the account" in notes[-1]
+
+
+async def passes_of_their_own(
+    registry: FakeRegistry, clock: Clock, names: list[str], passes: int
+) -> list[str]:
+    """Looks by processes that are started for each pass, with what they keep; their notes."""
+    blocked: dict[str, float] = {}
+    kept: dict[str, Follower] = {}
+    notes = []
+    for _ in range(passes):
+        hosts = HostLimits(clock=clock, sleep=clock.sleep, blocked=blocked)
+        async with connect(registry, clock=clock, hosts=hosts, **NATIVE_QUAY) as client:
+            for name in names:
+                known = kept.get(name) or Follower(client=client, clock=clock, repository=name)
+                kept[name] = replace(known, client=client)
+                await kept[name].look()
+            notes.extend(client.take_notes())
+        blocked = hosts.blocked()
+        clock.now += 60
+    return notes
+
+
+@pytest.mark.parametrize(
+    ("repositories", "refusals"),
+    [pytest.param(1, 1, id="one repository"), pytest.param(10, 3, id="all of the account")],
+)
+async def test_processes_that_follow_each_other_keep_the_rest(
+    repositories: int, refusals: int
+) -> None:
+    names = [f"acme/{number}" for number in range(repositories)]
+    clock = Clock()
+    async with playing("quay", clock=clock) as registry:
+        registry.seed(names, ["1"])
+        registry.fault(native(Respond(401, JSON, b"{}")))
+        notes = await passes_of_their_own(registry, clock, names, passes=10)
+        assert registry.count(Kind.NATIVE) == len(notes) == refusals
+        clock.now += REST
+        registry.clear_faults()
+        await passes_of_their_own(registry, clock, names, passes=1)
+        assert registry.count(Kind.NATIVE) == refusals + repositories
 
 
 @every_kind

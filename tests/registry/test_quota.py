@@ -218,6 +218,15 @@ async def test_when_nothing_is_left_it_is_parked_until_the_reset() -> None:
     assert await refused(lane) is None
 
 
+@pytest.mark.parametrize("left", ["0", "10"])
+async def test_what_a_host_said_before_the_clock_was_set_back_is_void(left: str) -> None:
+    clock = Clock(NOW)
+    lane = lane_of(clock)
+    say(lane, plain(left, "100", "3600"))
+    clock.now -= 365 * 24 * 3600
+    assert await starts(clock, lane, 20) == [0] * 20
+
+
 async def test_a_request_under_way_may_bring_better_news() -> None:
     clock = Clock(NOW)
     limits = HostLimits(clock=clock, sleep=clock.sleep)

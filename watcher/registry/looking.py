@@ -147,7 +147,7 @@ class Looker:
         async def ask(fetch: Fetch) -> Told | None:
             return await self._changes.of(repository.name, fetch, self._native.origin, longest)
 
-        told = await self._native.attempt(repository, ask)
+        told = await self._native.attempt(repository, ask, for_all=True)
         mark = ChangedMark.read(seen.mark)
         if told is None:
             return await self._walk(repository, seen, mark=mark.written() if mark else None)
@@ -184,6 +184,9 @@ class Looker:
         return Unchanged(None, 0, mark=mark.written())
 
     async def _newest(self, api: NewestFirst, repository: Repository, seen: Seen) -> Look:
+        standing = self._native.standing
+        if standing.is_at_rest(seen.mark):
+            return await self._walk(repository, seen, mark=seen.mark)
         mark = Mark.read(seen.mark, api)
         is_due = mark is None or self._is_due(seen)
         is_known = seen.wants_digests and seen.tags > 0  # what moved before a mark is to be found
@@ -191,7 +194,7 @@ class Looker:
             api, repository, None if is_due else mark, in_full=mark is None and is_known
         )
         if reading is None:
-            kept = seen.mark if mark is not None else None
+            kept = standing.mark(repository.name) if mark is None else seen.mark
             return await self._walk(repository, seen, mark=kept)
         if mark is not None and not is_due:
             if reading.page == mark.page:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from types import TracebackType
@@ -31,6 +31,9 @@ Clock = Callable[[], float]
 
 FIRST_PARK = 30.0
 LONGEST_UNTOLD_PARK = 3600.0
+LONGEST_PARK = 24 * 3600.0
+"""Seconds. What is parked for longer was parked before the clock was set back, and is not heeded."""
+
 LONGEST_PAUSE = 30.0
 """Seconds that a request waits for its share of a quota; from there on its place is parked."""
 
@@ -103,7 +106,7 @@ class HostLimits:
         """What is parked now: host (`quay.io`) or account (`quay.io/NAME`), as a whole or for one
         kind of requests (`quay.io (native)`) -> epoch seconds."""
         now = self.clock()
-        return {key: until for key, until in self.parked.items() if until > now}
+        return {key: until for key, until in self.parked.items() if _holds(until, now)}
 
     def recognised(self) -> dict[str, Recognition]:
         """What hosts were found to be, in this process or an earlier one."""
@@ -118,8 +121,13 @@ class HostLimits:
 
     def blocked_until(self, account: Account) -> float | None:
         """Until when (epoch seconds) this account may send nothing; None when it may."""
-        until = max(self.parked.get(key, 0.0) for key in keys_of(account))
-        return until if until > self.clock() else None
+        return self.parked_until(keys_of(account))
+
+    def parked_until(self, keys: Iterable[str]) -> float | None:
+        """Until when (epoch seconds) the last of these keys is parked; None where none is."""
+        now = self.clock()
+        times = (self.parked.get(key, 0.0) for key in keys)
+        return max((until for until in times if _holds(until, now)), default=None)
 
     def park(self, key: str, seconds: float | None) -> float:
         """Leave a host or account alone; without a wish of its own, ever longer. What was under
@@ -134,7 +142,8 @@ class HostLimits:
 
     def park_until(self, key: str, until: float) -> float:
         """Leave it alone until a moment (epoch seconds), or the later one that it had: given."""
-        if until > self.parked.get(key, 0.0):
+        known = self.parked.get(key, 0.0)
+        if until > known or not _holds(known, self.clock()):
             self.parked[key] = until
             self.parkings += 1
             for name, host in self._hosts.items():
@@ -180,6 +189,7 @@ class Lane:
     def __init__(self, limits: HostLimits, host: _Host, account: Account) -> None:
         self.host_key, self.account_key = places = keys_of(account)
         self.native_key = parking_key(self.host_key, Counts.NATIVE)
+        self.own_native_key = parking_key(self.account_key, Counts.NATIVE)
         self.facts = host.facts
         self.turns = host.turns
         self.share = host.turns.share(account.name, account.limits.concurrency)
@@ -253,15 +263,14 @@ class Lane:
             self._park_what_has_long_to_wait(counts)
         if not limits.parked:
             return None
-        now = limits.clock()
-        until = max(limits.parked.get(key, 0.0) for key in self._keys[counts])
-        if until <= now:
+        until = limits.parked_until(self._keys[counts])
+        if until is None:
             return None
         name = self._account.registry.name
         return RateLimited(
             f"{name} asked for patience; nothing is sent to it before its time",
             host=name,
-            retry_after=timedelta(seconds=until - now),
+            retry_after=timedelta(seconds=until - limits.clock()),
         )
 
     def pause(self, counts: Counts) -> float:
@@ -337,6 +346,11 @@ class Turn:
         trace: TracebackType | None,
     ) -> None:
         self._lane.turns.leave(self._lane.share)
+
+
+def _holds(until: float, now: float) -> bool:
+    """Whether what was parked until a moment is so still."""
+    return now < until <= now + LONGEST_PARK
 
 
 def _parking_keys(places: tuple[str, str], kind: Counts) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from watcher.core.host import Quota
 
 BURST_SECONDS = 0.5  # nginx before Quay refuses the fourth of several listings at once
 LOW = 0.2  # the share of a quota below which the rest is spread
+_SET_BACK = 60.0  # seconds that a clock has to lose for what was said before to be void
 _MOMENT = 1e-6  # what a float of epoch seconds can't tell apart is not waited for
 
 
@@ -46,7 +47,7 @@ class Allowance:
     def pause(self, now: float) -> float:
         """Seconds until the next request may go."""
         left = self.quota.resets - now
-        if left <= 0 or not self._is_low():
+        if left <= 0 or now < self.quota.seen - _SET_BACK or not self._is_low():
             return 0.0
         if self.quota.remaining < 1:
             return left

@@ -71,7 +71,7 @@ class NativeClient:
         self._waiting = 0
         self._version: str | None = None
         self._version_asked = 0.0
-        self.standing = Standing(f"{account.registry.name}: the registry's own API", lane.now)
+        self.standing = Standing(f"{account.registry.name}: the registry's own API", lane)
 
     @property
     def origin(self) -> str:
@@ -98,13 +98,16 @@ class NativeClient:
             except ValueError as error:
                 raise self.misread(answer, error) from error
 
-        version = await self.attempt(repository, ask)
+        version = await self.attempt(repository, ask, for_all=True)
         if version is not None:  # kept with what was recognised, for `plan` and a new start
             self._lane.facts.recognition = Recognition(DialectName.HARBOR, version, now)
         return version
 
-    async def attempt(self, repository: Repository, work: Work[T]) -> T | None:
+    async def attempt(
+        self, repository: Repository, work: Work[T], *, for_all: bool = False
+    ) -> T | None:
         """Do what asks the API, by the function that is handed over; None: it has no answer now.
+        `for_all`: what is asked is the same for all repositories, and so is a refusal.
 
         `work` raises ValueError for what it does not understand.
         """
@@ -119,10 +122,12 @@ class NativeClient:
             self.standing.failed()
             return None
         except Refused as refusal:
-            self.standing.refused(repository.name, str(refusal), for_all=refusal.for_all)
+            concerned = for_all or refusal.for_all
+            self.standing.refused(repository.name, str(refusal), for_all=concerned)
             return None
         except RegistryError as error:
-            self.standing.refused(repository.name, f"is of no use: {error.message}")
+            reason = f"is of no use: {error.message}"
+            self.standing.refused(repository.name, reason, for_all=for_all)
             return None
         finally:
             self._waiting -= 1

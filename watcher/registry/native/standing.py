@@ -1,12 +1,16 @@
 """Whether an account may ask its registry's own API now: after a refusal v2 is asked for an hour.
 
 A refusal may concern one repository (its rights) or the API; after three repositories in a row it
-is taken for the API's. In memory only; what happened is said once.
+is taken for the API's. What rests as a whole is parked, a repository's rest is in its mark: so a
+process that is started for each pass keeps them. What happened is said once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+
+from watcher.core.host import Counts
+from watcher.registry.budgets.limits import Lane
 
 REST = 3600.0
 FIRST_PAUSE = 60.0
@@ -14,15 +18,16 @@ STRIKES = 3
 MAXIMUM_RESTING = 20_000
 MAXIMUM_SAID = 100
 FOR_AN_HOUR = "v2 is asked for an hour"
+ALWAYS = "(`strategy: v2` asks it always)"
+_MARK = re.compile(r"rests:(\d{1,12})", re.ASCII)
 
 
 class Standing:
     """How an API has answered an account so far. `title` is what notes call it."""
 
-    def __init__(self, title: str, clock: Callable[[], float]) -> None:
+    def __init__(self, title: str, lane: Lane) -> None:
         self._title = title
-        self._clock = clock
-        self._rests_until = 0.0
+        self._lane = lane
         self._resting: dict[str, float] = {}
         self._strikes: set[str] = set()
         self._failures = 0
@@ -30,29 +35,39 @@ class Standing:
         self._notes: list[str] = []
 
     def may_ask(self, repository: str) -> bool:
-        now = self._clock()
-        return self._rests_until <= now and self._resting.get(repository, 0.0) <= now
+        rests = self._resting.get(repository, 0.0) > self._lane.now()
+        return not rests and self._lane.refusal(Counts.NATIVE) is None
+
+    def mark(self, repository: str) -> str | None:
+        """What to keep of a repository's rest."""
+        until = self._resting.get(repository, 0.0)
+        return f"rests:{until:.0f}" if until > self._lane.now() else None
+
+    def is_at_rest(self, mark: str | None) -> bool:
+        """Whether the repository with this mark rests still."""
+        found = _MARK.fullmatch(mark or "")
+        return found is not None and 0 < int(found[1]) - self._lane.now() <= REST
 
     def refused(self, repository: str, reason: str, *, for_all: bool = False) -> None:
         """It gave no usable answer for a repository, or will give none for any."""
         if not self.may_ask(repository):
             return  # one of several that were under way
-        until = self._clock() + REST
         self._strikes.add(repository)
         if for_all or len(self._strikes) >= STRIKES:
-            self._rests_until = until
+            self._lane.park(self._lane.own_native_key, REST)
             self._strikes.clear()
-            self._say(f"{self._title} {reason}; {FOR_AN_HOUR} for all repositories of the account")
-            return
-        self._make_room()
-        self._resting[repository] = until
-        self._say(f"{self._title} {reason}; {FOR_AN_HOUR} for {repository}")
+            whose = "all repositories of the account"
+        else:
+            self._make_room()
+            self._resting[repository] = self._lane.now() + REST
+            whose = repository
+        self._say(f"{self._title} {reason}; {FOR_AN_HOUR} for {whose} {ALWAYS}")
 
     def failed(self) -> None:
         """There was no answer: tried again after a minute, then after twice as long."""
         pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), REST)
         self._failures += 1
-        self._rests_until = max(self._rests_until, self._clock() + pause)
+        self._lane.park(self._lane.own_native_key, pause)
 
     def answered(self) -> None:
         self._failures = 0
@@ -71,5 +86,5 @@ class Standing:
 
     def _make_room(self) -> None:
         if len(self._resting) >= MAXIMUM_RESTING:
-            now = self._clock()
+            now = self._lane.now()
             self._resting = {name: until for name, until in self._resting.items() if until > now}
