@@ -32,7 +32,7 @@ demo: venv
 	$(BIN)/watcher demo
 
 test: venv
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
 
 check: lint types layers test
 

@@ -25,6 +25,7 @@ from tests.registry.certificates import Authority
 from tests.servers import free_port
 
 _STARTS_WITHIN = 20.0
+_LOGS_WITHIN = 5.0
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _IMAGE_CONFIG = {
@@ -58,28 +59,35 @@ http {{
     }}
     location ~ ^/v2/.+/blobs/ {{ try_files /config.json =404; }}
   }}
+  server {{ listen unix:{place}/marks.sock; return 204; }}
 }}
 """
 
 
 @dataclass(slots=True)
 class AccessLog:
-    """Counts what the log has gained at each look."""
+    """Counts what the log has gained at each look. An answer may arrive before its line is written:
+    a request to `marks`, which is not counted, has its line after all of those before."""
 
     path: Path
+    marks: Path
     read: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     connections: set[bytes] = field(default_factory=set)
 
+    looks: int = 0
+
     def look(self) -> Counts:
-        with self.path.open("rb") as log:
-            log.seek(self.read)
-            data = log.read()
-        whole = data[: data.rfind(b"\n") + 1]  # the last line may be half written
-        self.read += len(whole)
-        for line in whole.splitlines():
-            connection, status, path = line.split(b" ", 2)
-            self.connections.add(connection)
+        self.looks += 1
+        mark = f"/mark-{self.looks}"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.marks))
+            connection.sendall(f"GET {mark} HTTP/1.0\r\n\r\n".encode())
+            while connection.recv(4096):
+                pass
+        for line in self._lines_until(f" {mark}\n".encode()):
+            connection_number, status, path = line.split(b" ", 2)
+            self.connections.add(connection_number)
             self.kinds[_kind(path)] += 1
             self.kinds["refused"] += status == b"401"
         return Counts(
@@ -89,6 +97,18 @@ class AccessLog:
             connections=len(self.connections),
             refused=self.kinds["refused"],
         )
+
+    def _lines_until(self, end: bytes) -> list[bytes]:
+        deadline = time.monotonic() + _LOGS_WITHIN
+        data = b""
+        with self.path.open("rb") as log:
+            log.seek(self.read)
+            while not data.endswith(end):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"nginx writes nothing to {self.path}")
+                data += log.read()
+        self.read += len(data)
+        return data.splitlines()[:-1]
 
 
 def _kind(path: bytes) -> str:
@@ -142,7 +162,7 @@ def run(program: str, directory: Path, wanted: Wanted) -> Iterator[Server]:
                 ca_file=authority.certificate if authority else None,
                 wanted=wanted,
                 files=files,
-                log=AccessLog(directory / "access.log"),
+                log=AccessLog(directory / "access.log", directory / "marks.sock"),
             )
         finally:
             process.terminate()
