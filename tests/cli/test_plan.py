@@ -316,6 +316,17 @@ def test_a_trigger_that_names_the_repository_alone_adds_all_of_it(bench: Bench) 
             id="how long it takes, and what to do",
         ),
         pytest.param(
+            "address: quay.io, http2: false, poll: 1s, repositories: [a/b, c/d, e/f, g/h, i/j]",
+            "4 are sent: it takes 1.3s; set `http2: true`",
+            id="a delay of less than a second",
+        ),
+        pytest.param(
+            "address: q.example, dialect: quay, plain_http: true, poll: 1s, "
+            f"repositories: {names(9)}",
+            "4 are sent: it takes 2.3s; poll less often",
+            id="HTTP/2 is no advice in the clear",
+        ),
+        pytest.param(
             f"address: index.docker.io, strategy: native, poll: 30s, repositories: {names(100)}",
             "index.docker.io: its own API is asked 2 times a second, 3.3 times would be needed",
             id="the pace of its own API",
@@ -351,6 +362,15 @@ def test_accounts_of_one_registry_share_its_pace(bench: Bench) -> None:
     row = plan(bench)
     assert "300 repositories every 1m" in row["warning"]
     assert [account["repositories"] for account in row["accounts"]] == [150, 150]
+
+
+def test_accounts_of_different_intervals_are_not_told_to_be_of_one(bench: Bench) -> None:
+    slow = f"address: quay.io, http2: false, repositories: {names(10)}"
+    fast = f"address: quay.io, http2: false, poll: 2s, repositories: {names(10)}"
+    configure(bench, f"  - {{name: one, {slow}}}\n  - {{name: two, {fast}}}")
+    warning = plan(bench)["warning"]
+    assert "20 repositories every 2s to 1m need 5.2 requests a second, 4 are sent" in warning
+    assert "each is looked at 1.3 times less often" in warning
 
 
 def left(what: str, remaining: float, seconds: float, host: str = "a.example") -> Any:
@@ -398,7 +418,71 @@ def test_people_get_a_table_for_registries_accounts_and_triggers(bench: Bench) -
         "",
         "TRIGGER  ACCOUNT  ADDS/H  WITHOUT IT/H",
         "moves    fake         60           132",
+        "note: quota of quay.io: 50 listings a second over HTTP/2, 5 without it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "quota"),
+    [
+        pytest.param(["http2: true"], 180_000, id="over HTTP/2"),
+        pytest.param(["http2: false"], 18_000, id="without it"),
+        pytest.param(["http2: false", "http2: auto"], 180_000, id="one account of two"),
+        pytest.param(["plain_http: true, dialect: quay"], 18_000, id="in the clear"),
+    ],
+)
+def test_the_quota_is_what_the_version_of_http_is_allowed(
+    bench: Bench, keys: list[str], quota: int
+) -> None:
+    accounts = [
+        f"  - {{name: n{number}, address: quay.io, repositories: [a/b], {key}}}"
+        for number, key in enumerate(keys)
+    ]
+    configure(bench, "\n".join(accounts))
+    assert plan(bench)["quota"] == quota
+
+
+@pytest.mark.parametrize(
+    ("polled", "words"),
+    [
+        pytest.param([], "3 of 3 repositories were never polled: one page of tags", id="none"),
+        pytest.param(["a/b"], "2 of 3 repositories were never polled", id="one"),
+        pytest.param(["a/b", "c/d"], "1 of 3 repositories was never polled", id="all but one"),
+        pytest.param(["a/b", "c/d", "e/f"], None, id="all"),
+    ],
+)
+def test_it_is_said_what_is_assumed_of_repositories_that_were_never_polled(
+    bench: Bench, polled: list[str], words: str | None
+) -> None:
+    configure(bench, "  - {name: fake, address: a.example, repositories: [a/b, c/d, e/f]}")
+    remember(bench, ["1.0"], repositories=polled)
+    shown = bench.run("plan").stdout
+    assert ("never polled" in shown) is (words is not None)
+    assert f"note: {words or ''}" in shown or words is None
+    assert plan(bench)["accounts"][0]["never_polled"] == 3 - len(polled)
+
+
+@pytest.mark.parametrize(
+    ("account", "tags", "told"),
+    [
+        pytest.param("username: a+b, password: x", 250, True, id="a robot, several pages"),
+        pytest.param("username: a+b, password: x", 50, False, id="a robot, one page"),
+        pytest.param(
+            "username: a+b, password: x, strategy: native", 50, True, id="a robot that insists"
+        ),
+        pytest.param("username: $oauthtoken, password: x", 250, False, id="an OAuth token"),
+        pytest.param("audit: 1h", 250, False, id="anonymous"),
+    ],
+)
+def test_it_is_said_where_quay_s_own_api_is_closed(
+    bench: Bench, account: str, tags: int, told: bool
+) -> None:
+    configure(bench, f"  - {{name: fake, address: quay.io, repositories: [acme/web], {account}}}")
+    remember(bench, many=tags)
+    shown = bench.run("plan").stdout
+    note = "note: account fake: Quay's own API shows private repositories to an OAuth token alone"
+    assert (note in shown) is told
+    assert len(plan(bench)["notes"]) == told
 
 
 def test_it_is_said_where_no_trigger_adds_anything(bench: Bench) -> None:

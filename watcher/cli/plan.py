@@ -7,7 +7,7 @@ publishes no quota has none here. Only requests that the polls themselves make a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watcher.cli import output
@@ -37,7 +37,7 @@ def plan(invocation: Invocation) -> None:
 
     What is known of the repositories (how many there are in a catalog, how many tags they have,
     which kind of registry it is) comes from the state file: the prediction is better after the
-    first pass.
+    first pass. A quota is what is known of this kind of registry, a - where nothing is.
     """
     config = load_config(invocation)
     now = invocation.now().timestamp()
@@ -78,12 +78,12 @@ def _by_registry(costs: Iterable[AccountCost]) -> dict[str, list[AccountCost]]:
 
 def _row(registry: str, accounts: list[AccountCost], stored: Stored, now: float) -> dict[str, Any]:
     from watcher.cli.prediction import Cost
-    from watcher.cli.pressure import left_of, warnings
+    from watcher.cli.pressure import left_of, quota_of, warnings
 
     total = Cost()
     for each in accounts:
         total = total.plus(each.cost)
-    quota = next((each.dialect.quota for each in accounts if each.dialect.quota), None)
+    quota = quota_of(accounts)
     left = left_of(registry, accounts, stored.quotas, now)
     said = list(warnings(registry, accounts, left, now))
     return {
@@ -94,6 +94,7 @@ def _row(registry: str, accounts: list[AccountCost], stored: Stored, now: float)
         "quota_note": quota.note if quota is not None else None,
         "warning": "; ".join(said) or None,
         "warnings": said,
+        "notes": [note for each in accounts for note in _notes(each)],
         "left": [_left_row(each) for each in left],
         "accounts": [_account_row(each) for each in accounts],
         "triggers": [
@@ -119,8 +120,22 @@ def _account_row(each: AccountCost) -> dict[str, Any]:
         "http2": each.uses_http2,
         "interval": each.interval,
         "repositories": each.repositories,
+        "never_polled": each.never_polled,
         **_rounded(each.cost),
     }
+
+
+def _notes(each: AccountCost) -> Iterator[str]:
+    """What the prediction of an account rests on, where that is not plain."""
+    from watcher.cli.prediction import HOUR
+
+    pages_alone = each.repositories * HOUR / each.interval
+    has_several = each.cost.listings > pages_alone
+    if each.is_shut_out and (has_several or each.account.strategy == "native"):
+        yield (
+            f"account {each.account.name}: Quay's own API shows private repositories to an OAuth "
+            "token alone (user name `$oauthtoken`), so v2 is asked, one request for each 100 tags"
+        )
 
 
 def _left_row(left: Left) -> dict[str, Any]:
@@ -163,9 +178,27 @@ def _print(rows: list[dict[str, Any]]) -> None:
     if rows:
         _print_accounts([account for row in rows for account in row["accounts"]])
         _print_triggers([trigger for row in rows for trigger in row["triggers"]])
+    _print_notes(rows)
     for row in rows:
         for warning in row["warnings"]:
             output.say(f"warning: {warning}")
+
+
+def _print_notes(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["quota_note"] is not None:
+            output.say(f"note: quota of {row['registry']}: {row['quota_note']}")
+        for note in row["notes"]:
+            output.say(f"note: {note}")
+    never = sum(account["never_polled"] for row in rows for account in row["accounts"])
+    if never:
+        total = sum(row["repositories"] for row in rows)
+        those = "was" if never == 1 else "were"
+        output.say(
+            f"note: {never} of {output.count(total, 'repository')} {those} never polled: one page "
+            "of tags is assumed for each, and no tag that is looked at for moves; the first "
+            "`watcher run --once` finds out"
+        )
 
 
 def _print_accounts(accounts: list[dict[str, Any]]) -> None:

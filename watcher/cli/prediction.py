@@ -73,7 +73,8 @@ class Knowledge(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCost:
     """What one account's polls cost. `strategies` counts repositories by how they are looked at,
-    `triggers` has what each trigger adds; `interval` is in seconds."""
+    `triggers` has what each trigger adds; `interval` is in seconds. Of `never_polled` it is not
+    known how many tags they have; `is_shut_out`: the registry's own API is closed to the login."""
 
     account: Account
     dialect: Dialect
@@ -83,6 +84,8 @@ class AccountCost:
     cost: Cost
     strategies: Mapping[str, int] = field(default_factory=dict)
     triggers: Mapping[str, float] = field(default_factory=dict)
+    never_polled: int = 0
+    is_shut_out: bool = False
 
     @property
     def uses_http2(self) -> bool:
@@ -151,6 +154,8 @@ def predict(
         cost=total,
         strategies=dict(strategies.most_common()),
         triggers=added,
+        never_polled=sum(not status.known for status in watched),
+        is_shut_out=asked is not dialect,
     )
 
 

@@ -13,9 +13,13 @@ from watcher.core.host import Counted, Counts, place_of
 
 if TYPE_CHECKING:
     from watcher.core.host import Quota
+    from watcher.registry.quirks import HourlyQuota
 
 MORE = 1.0001
 """What is within a ten thousandth of a bound is not above it."""
+
+SECONDS_WITH_TENTHS = 10
+"""Below, a whole number of seconds could say that there is no delay."""
 
 
 class Left(NamedTuple):
@@ -54,8 +58,22 @@ def warnings(
         yield from _too_little(registry, accounts, said, now)
 
 
+def quota_of(accounts: Iterable[AccountCost]) -> HourlyQuota | None:
+    """What a registry allows these accounts of it in an hour; None: nothing is published. Where it
+    allows more over HTTP/2, our paces are in the same proportion as what it allows."""
+    allowed = [_quota(each, each.dialect.quota) for each in accounts if each.dialect.quota]
+    return max(allowed, default=None)
+
+
+def _quota(each: AccountCost, quota: HourlyQuota) -> HourlyQuota:
+    slow, fast = each.dialect.requests_per_second, each.dialect.http2_requests_per_second
+    if each.uses_http2 or not slow or not fast:
+        return quota
+    return quota._replace(requests=quota.requests * slow / fast)
+
+
 def _hourly(registry: str, accounts: Sequence[AccountCost]) -> Iterator[str]:
-    quota = next((each.dialect.quota for each in accounts if each.dialect.quota), None)
+    quota = quota_of(accounts)
     total = sum(each.cost.total for each in accounts)
     if quota is not None and total > quota.requests * MORE:
         yield (
@@ -91,7 +109,8 @@ def _apart(each: AccountCost) -> float:
 
 def _would_be_faster(each: AccountCost, rate: float) -> bool:
     fast = each.dialect.http2_requests_per_second
-    return fast is not None and fast > rate and not each.uses_http2
+    is_possible = each.account.registry.base_url.startswith("https:")
+    return fast is not None and fast > rate and is_possible and not each.uses_http2
 
 
 def _slow(
@@ -100,13 +119,23 @@ def _slow(
     """`asked` requests an hour at `rate` a second: is one round over before the next begins?"""
     if asked <= rate * HOUR * MORE:
         return
-    every = min(each.interval for each in sharing)
+    shortest, longest = (bound(each.interval for each in sharing) for bound in (min, max))
     repositories = sum(each.repositories for each in sharing)
+    often = asked / HOUR / rate
+    if shortest == longest:
+        every, late = output.length(shortest), f"it takes {_time(shortest * often)}"
+    else:
+        every = f"{output.length(shortest)} to {output.length(longest)}"
+        late = f"each is looked at {often:.1f} times less often"
     yield (
-        f"{who}: {output.count(repositories, 'repository')} every {output.length(every)} "
+        f"{who}: {output.count(repositories, 'repository')} every {every} "
         f"{'needs' if repositories == 1 else 'need'} {asked / HOUR:.1f} requests a second, "
-        f"{rate:g} are sent: it takes {output.length(every * asked / HOUR / rate)}; {advice}"
+        f"{rate:g} are sent: {late}; {advice}"
     )
+
+
+def _time(seconds: float) -> str:
+    return output.length(seconds) if seconds >= SECONDS_WITH_TENTHS else f"{seconds:.1f}s"
 
 
 def _too_little(
