@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import REPOSITORY, Bench
+from watcher.store.sqlite import Store
 from watcher.testing.faults import Fault, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
@@ -116,6 +119,33 @@ def test_the_daemon_has_no_json_result(polled: Bench) -> None:
 
 
 # status and activity
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_shown"),
+    [
+        pytest.param(-60.0, False, id="over"),
+        pytest.param(3590.0, True, id="still to come"),
+        pytest.param(None, False, id="none was planned"),
+    ],
+)
+def test_a_check_that_a_daemon_had_planned_is_shown_until_its_time(
+    polled: Bench, seconds: float | None, is_shown: bool
+) -> None:
+    planned = None if seconds is None else time.time() + seconds
+    with closing(Store.open(polled.directory / "watcher.db")) as store:
+        (status,) = store.repository_statuses()
+        status.next_check = planned
+        store.flush([status], {})
+    (row,) = polled.json("status")
+    assert (row["next_check"] is not None) is is_shown
+    assert row["last_check"] is not None
+    assert ("(in 59m" in polled.run("status").stdout) is is_shown
+
+
+def test_of_a_repository_that_was_never_listed_no_number_of_tags_is_told(bench: Bench) -> None:
+    bench.configure("127.0.0.1:1")
+    assert bench.run("status").stdout.splitlines()[1].split()[3] == "-"
 
 
 def test_status_has_the_keys_of_the_contract(polled: Bench) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 )
 @pass_invocation
 def status(invocation: Invocation, selection: str | None, *, of_hosts: bool) -> None:
-    """Each watched repository with its state, last check, last success, last error, next check.
+    """Each watched repository with its state, last check, last success, last error, next check
+    (none where no daemon runs: with the next pass).
 
     States: ok, pending (not polled yet), quarantined (a doubtful listing), failing, parked (the
     registry asked for patience), stale (no successful poll for too long).
@@ -49,7 +50,7 @@ def status(invocation: Invocation, selection: str | None, *, of_hosts: bool) -> 
                 row["account"],
                 row["repository"],
                 _state(row, now),
-                row["tags"],
+                row["tags"] if row["last_success"] else None,
                 output.moment(row["last_check"], now),
                 output.moment(row["last_success"], now),
                 output.moment(row["next_check"], now),
@@ -140,7 +141,7 @@ def _row(
         blocked_until=until,
         lag=BOOKKEEPING if attended else timedelta(0),
     )
-    due = planned_check(found, now=now, interval=gap) if attended else found.next_check
+    due = planned_check(found, now=now, interval=gap) if attended else _left(found.next_check, now)
     return {
         "account": found.account,
         "repository": found.repository,
@@ -153,6 +154,11 @@ def _row(
         "parked_until": output.rfc3339(until),
         "parked_by": parked_by,
     }
+
+
+def _left(planned: float | None, now: float) -> float | None:
+    """What a daemon that has gone had planned; once that is over, nobody keeps to it."""
+    return planned if planned is not None and planned > now else None
 
 
 def _parked(
