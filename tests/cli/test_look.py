@@ -74,6 +74,11 @@ def test_try_uses_what_docker_login_left_behind(
     assert bench.json("try", image, "--plain-http", "--docker-config")["newest"] is not None
 
 
+def test_try_names_its_own_option_for_plain_http(bench: Bench, image: str) -> None:
+    stderr = bench.run("try", image, code=1).stderr
+    assert "hint: is it a plain http registry? (--plain-http)" in stderr
+
+
 def test_explain_names_the_rule_for_each_known_tag(bench: Bench, registry: FakeRegistry) -> None:
     registry.seed([REPOSITORY], ["1.0", "2.0", "edge"])
     bench.configure(registry.address, trigger="tag: {semver: '<2'}\norder: semver")

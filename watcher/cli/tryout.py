@@ -128,6 +128,7 @@ async def _list(account: Account, repository: str) -> tuple[tuple[str, ...], Kin
             tags = await all_tags(client, account, repository)
         except RegistryError as error:
             dialect, _ = known_dialect(account, await recognised(client))
-            error.hint = listing_hint(account, error, dialect.name)
+            hint = listing_hint(account, error, dialect.name)
+            error.hint = hint and hint.replace("`plain_http: true`", "--plain-http")
             raise
         return tags, await kind_of(account, client, await recognised(client), {}, ())
