@@ -15,9 +15,9 @@ from watcher.cli.halyard import Finding, Severity, has_placeholder
 from watcher.cli.kinds import Kind, kind_of, recognised
 from watcher.cli.output import Meter
 from watcher.cli.prediction import known_dialect
-from watcher.cli.refusals import listing_hint
+from watcher.cli.refusals import catalog_hint, hint_for
 from watcher.cli.registry import all_tags, client_for
-from watcher.errors import CredentialError, WatcherError
+from watcher.errors import WatcherError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
@@ -91,7 +91,7 @@ async def _names(
         try:
             catalog = await client.catalog()
         except WatcherError as error:
-            findings.append(_failed(account, None, error, _catalog_hint(account)))
+            findings.append(_failed(account, None, error, catalog_hint(account, error)))
         else:
             repositories.take_catalog(catalog)
             if not catalog:
@@ -99,12 +99,6 @@ async def _names(
                     _finding(account, "the catalog is empty", hint="list `repositories` instead")
                 )
     return repositories.names
-
-
-def _catalog_hint(account: Account) -> str:
-    if "gcr.io" in account.registry.name:
-        return "enable the Cloud Resource Manager API for the project, or list `repositories`"
-    return "does this registry have a catalog? if not, list `repositories`"
 
 
 async def _list_all(
@@ -120,7 +114,7 @@ async def _list_all(
         try:
             tags[name] = await all_tags(client, account, name)
         except WatcherError as error:
-            findings.append(_failed(account, name, error, listing_hint(account, error, dialect)))
+            findings.append(_failed(account, name, error, hint_for(account, error, dialect)))
         meter.advance(f"{account.name}/{name}")
 
 
@@ -180,7 +174,6 @@ def _failed(
     account: Account, repository: str | None, error: WatcherError, hint: str | None
 ) -> Finding:
     """Halyard takes a failing password command for a warning; here nothing would be polled."""
-    hint = error.hint if isinstance(error, CredentialError) else hint or error.hint
     return Finding(
         severity=Severity.ERROR,
         message=str(error),

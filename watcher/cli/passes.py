@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from watcher.cli import output
 from watcher.cli.base import Invocation
 from watcher.cli.session import open_log, open_store
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
@@ -49,7 +51,7 @@ def one_pass(
 
         return run_once(
             config,
-            log=open_log(invocation),
+            log=_log(invocation),
             clock=time.time,
             environment=os.environ,
             command=command,
@@ -58,6 +60,21 @@ def one_pass(
             carry_out=carry_out,
             progress=_Progress(stack).note,
         )
+
+
+def _log(invocation: Invocation) -> Log:
+    """On the console the pass itself tells what is parked; readers of JSON go by the log."""
+    if invocation.log_format == "json":
+        return open_log(invocation)
+    return _WithoutParked(invocation.log_level, invocation.log_format)
+
+
+class _WithoutParked(Log):
+    """A log that leaves out what is said once for each host at the end of the pass."""
+
+    def warning(self, event: Event, **keys: object) -> None:
+        if event is not Event.POLL_PARKED:
+            super().warning(event, **keys)
 
 
 class _Progress:

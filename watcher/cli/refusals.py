@@ -1,6 +1,7 @@
 """What to look at when a registry refuses a listing: the most common reasons, by kind of registry.
 
-Data for `validate --online` and `try`. field facts: registries.md sections 1.5 and 2.1.
+Data for `validate --online`, `try` and the reports of passes. field facts: registries.md
+sections 1.5 and 2.1.
 """
 
 from __future__ import annotations
@@ -8,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from watcher.core.account import Account, DialectName
-from watcher.errors import AccessDenied, AuthenticationFailed, NotFound, WatcherError
+from watcher.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    CredentialError,
+    NotFound,
+    RateLimited,
+    RegistryError,
+    TransportError,
+    WatcherError,
+)
 
 HINTS: Mapping[DialectName, str] = {
     DialectName.DOCKER_HUB: (
@@ -62,6 +72,24 @@ HINTS: Mapping[DialectName, str] = {
     ),
 }
 """A distribution registry has no reasons of its own."""
+
+
+def hint_for(account: Account, error: WatcherError, kind: DialectName | None) -> str | None:
+    """What to look at after this error of a poll. What is wrong with the password itself is known
+    better by where it comes from."""
+    if isinstance(error, CredentialError):
+        return error.hint
+    return listing_hint(account, error, kind) or error.hint
+
+
+def catalog_hint(account: Account, error: WatcherError) -> str | None:
+    """What to look at when no catalog could be read. Without an answer it is not the catalog that
+    is missing."""
+    if isinstance(error, TransportError | RateLimited) or not isinstance(error, RegistryError):
+        return error.hint
+    if "gcr.io" in account.registry.name:
+        return "enable the Cloud Resource Manager API for the project, or list `repositories`"
+    return "does this registry have a catalog? if not, list `repositories`"
 
 
 def listing_hint(account: Account, error: WatcherError, kind: DialectName | None) -> str | None:

@@ -17,6 +17,8 @@ from watcher.cli.session import load_config, open_log
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from watcher.config.load import Config
     from watcher.daemon.once import PassReport
 
@@ -62,22 +64,25 @@ def _once(invocation: Invocation, *, dry_run: bool) -> int:
     purpose = Purpose.DRY_RUN if dry_run else Purpose.DETECT
     config = load_config(invocation)
     report = one_pass(invocation, config, purpose=purpose, command="watcher run --once")
-    _name_parked(report)
+    _name_parked(report, config, invocation.now())
+    is_said = _is_news(report) or dry_run or output.is_watched()
     if invocation.json:
         from watcher.cli.report import report_json
 
         output.print_json(report_json(report, config, dry_run=dry_run))
-    elif _is_news(report) or dry_run or output.is_watched():
+    elif is_said:
         from watcher.cli.report import print_report
 
         print_report(report, config, dry_run=dry_run)
     return OK if report.ok else FAILED
 
 
-def _name_parked(report: PassReport) -> None:
-    for poll in report.parked:
-        until = output.rfc3339(poll.until)
-        output.complain(f"skipped {poll.account}/{poll.repository}: parked until {until}")
+def _name_parked(report: PassReport, config: Config, now: datetime) -> None:
+    polls = [poll for poll in report.polls if poll.result == "parked"]
+    if polls:
+        from watcher.cli.parked import tell_parked
+
+        tell_parked(polls, config, now)
 
 
 def _is_news(report: PassReport) -> bool:

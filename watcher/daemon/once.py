@@ -184,5 +184,5 @@ async def _read_catalog(app: App, member: Member, report: PassReport) -> None:
         app.log.warning(Event.CATALOG_FAILED, account=name, error=str(error), hint=error.hint)
     else:
         if doubt is not None:
-            report.account_errors[name] = WatcherError(f"{name}: {doubt}")
+            report.account_errors[name] = WatcherError(doubt)
             app.log.warning(Event.CATALOG_FAILED, account=name, error=doubt)
