@@ -88,6 +88,13 @@ class Manifest:
     def is_index(self) -> bool:
         return self.media_type in _INDEX_TYPES
 
+    @property
+    def says_that_it_is_one(self) -> bool:
+        """Whether the bytes themselves speak of a manifest; an error with status 200 does not."""
+        named = self.document.get("mediaType")
+        is_named = isinstance(named, str) and named != ""
+        return is_named or self.document.get("schemaVersion") in (1, 2)
+
     @cached_property
     def document(self) -> dict[str, Any]:
         return parse_object(self.content)

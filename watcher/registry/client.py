@@ -164,10 +164,13 @@ class RegistryClient:
         else:
             digest = self._checked(told, ask) if told else digest_of(answer.body)
         try:
-            return Manifest.parse(answer.body, answer.headers.get("content-type", ""), digest)
+            manifest = Manifest.parse(answer.body, answer.headers.get("content-type", ""), digest)
+            if told is None and not is_digest(reference) and not manifest.says_that_it_is_one:
+                raise ValueError("it does not say that it is one")
         except ValueError as error:
             what = f"no manifest for {ask.what}: {error}"
             raise self._session.unusable(answer, sent, what) from error
+        return manifest
 
     async def labels(self, repository: str, digest: str) -> dict[str, str]:
         """The labels of an image; of an index, those of its linux/amd64 image or its first."""

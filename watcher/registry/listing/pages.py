@@ -93,6 +93,10 @@ def names_of(page: Answer, key: str, source: Source) -> tuple[list[object], dict
     entries = document[key]
     if entries is not None and not isinstance(entries, list):
         raise source.wrong(page, f"JSON whose `{key}` is no list")
+    if document.get("errors") and not entries:
+        raise source.wrong(page, "an error with status 200")
+    if entries and not any(entry is None or isinstance(entry, str) for entry in entries):
+        raise source.wrong(page, f"JSON whose `{key}` holds no names")
     return entries or [], document
 
 
