@@ -167,7 +167,7 @@ async def passes_of_their_own(
     """Looks by processes that are started for each pass, with what they keep; their notes."""
     blocked: dict[str, float] = {}
     kept: dict[str, Follower] = {}
-    notes = []
+    notes: list[str] = []
     for _ in range(passes):
         hosts = HostLimits(clock=clock, sleep=clock.sleep, blocked=blocked)
         async with connect(registry, clock=clock, hosts=hosts, **NATIVE_QUAY) as client:

@@ -11,13 +11,14 @@ caller asks v2: an API beside v2 is a convenience, never a condition.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from watcher.core.account import Account, DialectName
 from watcher.core.host import Counts, Recognition
 from watcher.errors import AuthenticationFailed, RateLimited, RegistryError, TransportError
-from watcher.registry.answer import Answer, is_html
+from watcher.registry.answer import Answer, forms_of, is_html
 from watcher.registry.budgets.limits import Lane
 from watcher.registry.excerpts import excerpt
 from watcher.registry.listing.lists import Repository
@@ -35,6 +36,8 @@ PAGE_CAP = 4 * 1024 * 1024
 QUAY_OAUTH_USER = "$oauthtoken"
 LONGEST_QUEUE = 10.0
 """Seconds of its pace that may wait for the API; beyond that v2 is sooner."""
+SHARE_OF_TOTAL = 1 / 3
+"""Of the time that a poll may take: the rest is for v2, should the API be too slow."""
 
 DAY = 24 * 3600.0
 _OK, _SERVER_ERROR, _TIME_OUT, _UNKNOWN_METHOD = 200, 500, 408, 405
@@ -63,6 +66,7 @@ class NativeClient:
         self, account: Account, wire: Wire, session: Session, logins: Logins, lane: Lane
     ) -> None:
         self._registry = account.registry
+        self._longest = account.timeouts.total.total_seconds() * SHARE_OF_TOTAL
         self._wire = wire
         self._session = session
         self._logins = logins
@@ -115,10 +119,11 @@ class NativeClient:
             return None
         self._waiting += 1
         try:
-            result = await work(lambda url: self._fetch(url, repository))
+            async with asyncio.timeout(self._longest):
+                result = await work(lambda url: self._fetch(url, repository))
         except (RateLimited, AuthenticationFailed, Resting):
             return None
-        except TransportError:
+        except (TransportError, TimeoutError):
             self.standing.failed()
             return None
         except Refused as refusal:
@@ -205,6 +210,7 @@ class NativeClient:
 
 def _without(answer: Answer, token: str) -> Answer:
     """An answer that does not repeat the token, for its beginning may be shown."""
-    if not token or token.encode() not in answer.body:
-        return answer
-    return answer._replace(body=answer.body.replace(token.encode(), b"***"))
+    body = answer.body
+    for form in forms_of(token) if token else ():
+        body = body.replace(form.encode(), b"***")
+    return answer._replace(body=body)

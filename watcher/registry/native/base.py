@@ -17,6 +17,8 @@ from watcher.registry.bodies import parse_json
 from watcher.registry.urls import absolute, origin_of
 
 SECOND = 1_000_000_000
+MOST_ENTRIES = 1000
+"""Of one page, ten times what is asked for: many pages of them are kept in memory."""
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)", re.ASCII
@@ -60,6 +62,8 @@ def objects(value: object, what: str) -> list[dict[str, Any]]:
     """A list of JSON objects."""
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ValueError(f"`{what}` is no list of objects")
+    if len(value) > MOST_ENTRIES:
+        raise ValueError("it holds far more than was asked for")
     return value
 
 

@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 from watcher.registry.answer import Answer
 from watcher.registry.native import harbor
-from watcher.registry.native.base import SECOND
+from watcher.registry.native.base import MOST_ENTRIES, SECOND
 from watcher.registry.native.newest import MAXIMUM_PAGES, OVERLAP
 
 MAXIMUM_FIRST_PAGES = 100
+MOST_KNOWN = MAXIMUM_FIRST_PAGES * MOST_ENTRIES
+"""Repositories; a registry that names ever new ones has its list read anew."""
 _MARK = re.compile(r"harbor:(\d{1,21})([?!]?)", re.ASCII)
 
 Fetch = Callable[[str], Awaitable[Answer]]
@@ -104,6 +106,8 @@ class Changes:
                 break
         if url is not None or reading.total < self._total:
             return False  # more news than pages, or a repository is gone
+        if len(self._times) + len(reading.times) > MOST_KNOWN:
+            return False
         self._times.update(reading.times)
         self._newest, self._total = max(newest, reading.newest), reading.total
         return True

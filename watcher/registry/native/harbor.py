@@ -25,8 +25,6 @@ from watcher.registry.native.base import (
 )
 
 FIRST_THAT_TELLS = "2.15.2"
-MOST_ENTRIES = 1000
-"""Of one page, ten times what is asked for: a hundred pages of them are kept in memory."""
 _VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[!-/:-~][!-~]{0,63})?", re.ASCII)
 
 
@@ -79,8 +77,6 @@ def system_info(origin: str) -> str:
 def read(answer: Answer, url: str) -> ChangedPage:
     """Raises ValueError with a sentence."""
     items = objects(document_of(answer), "repositories")
-    if len(items) > MOST_ENTRIES:
-        raise ValueError("it holds far more than was asked for")
     found = tuple(
         Changed(item["name"], moment(item.get("update_time")))
         for item in items

@@ -65,6 +65,8 @@ class Standing:
 
     def failed(self) -> None:
         """There was no answer: tried again after a minute, then after twice as long."""
+        if self._lane.refusal(Counts.NATIVE) is not None:
+            return  # one of several that were under way
         pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), REST)
         self._failures += 1
         self._lane.park(self._lane.own_native_key, pause)
