@@ -7,10 +7,12 @@ NamedTuples: at start-up each dataclass costs as much as two requests.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from html import unescape
+from html import escape, unescape
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, quote_plus
 
 from watcher.errors import AccessDenied, NotFound, ProtocolError, ProxyError, RegistryError
 from watcher.registry.bodies import parse_json
@@ -115,5 +117,22 @@ def is_html(answer: Answer) -> bool:
 def _blot(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         if len(secret) > 3:
-            text = text.replace(secret, "***")
+            for form in forms_of(secret):
+                text = text.replace(form, "***")
     return text
+
+
+def forms_of(secret: str) -> set[str]:
+    """The ways in which JSON, URLs, forms and web pages write a text; most often all are one."""
+    in_json = json.dumps(secret)[1:-1]
+    return {
+        secret,
+        in_json,
+        in_json.replace("/", "\\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        escape(secret),
+        escape(secret, quote=False),
+    }

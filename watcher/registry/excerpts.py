@@ -6,12 +6,9 @@ should the server repeat it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from html import escape
-from urllib.parse import quote, quote_plus
 
-from watcher.registry.answer import clean
+from watcher.registry.answer import clean, forms_of
 
 SHOWN_BYTES = 200
 _SHORTEST_SECRET = 4
@@ -24,22 +21,6 @@ def excerpt(body: bytes, secrets: Sequence[str]) -> str:
     # Before anything is cut: what is left of a secret that was cut would not be found any more.
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
-            for form in _forms(secret):
+            for form in forms_of(secret):
                 body = body.replace(form.encode(), b"***")
     return f"it begins: {clean(body[:SHOWN_BYTES].decode('utf-8', 'replace'), SHOWN_BYTES)}"
-
-
-def _forms(secret: str) -> set[str]:
-    """The ways in which JSON, URLs, forms and web pages write a text; most often all are one."""
-    in_json = json.dumps(secret)[1:-1]
-    return {
-        secret,
-        in_json,
-        in_json.replace("/", "\\/"),
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
-        escape(secret),
-        escape(secret, quote=False),
-    }
