@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
 
 from watcher.core.reference import Registry
 from watcher.errors import ProtocolError, TransportError
-from watcher.registry.realms import Guard, expected_token_host
+from watcher.registry.realms import MOST_LOOKUPS, Guard, expected_token_host
 
 NAMES = {
     "public.example": ["93.184.216.34"],
@@ -155,3 +156,57 @@ def test_the_token_servers_of_well_known_registries_are_known(
     registry: str, host: str | None
 ) -> None:
     assert expected_token_host(Registry.parse(registry)) == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param("[64:ff9b::a9fe:a9fe]", id="NAT64, metadata"),
+        pytest.param("[64:ff9b::a00:1]", id="NAT64, private"),
+        pytest.param("[2002:7f00:1::]", id="6to4, loopback"),
+        pytest.param("[::7f00:1]", id="IPv4-compatible, loopback"),
+        pytest.param("[::ffff:0:7f00:1]", id="SIIT, loopback"),
+    ],
+)
+async def test_an_ipv4_address_within_is_looked_at(host: str) -> None:
+    with pytest.raises(ProtocolError, match="refused"):
+        await guard("public.example").check(f"https://{host}/t", "redirect target")
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "2852039166", "[fe80::1]", "[fd00:ec2::254]", "0.0.0.0"]
+)
+async def test_behind_a_proxy_literal_metadata_addresses_are_refused(host: str) -> None:
+    with pytest.raises(ProtocolError, match="metadata"):
+        await guard("public.example", proxied=True).check(f"https://{host}/t", "redirect target")
+
+
+@pytest.mark.parametrize("host", ["[64:ff9b::5db8:d822]", "[2606:4700::1111]", "93.184.216.34"])
+async def test_public_addresses_stay_allowed(host: str) -> None:
+    await guard("public.example").check(f"https://{host}/t", "redirect target")
+
+
+async def test_names_that_a_registry_made_up_are_looked_up_few_at_once() -> None:
+    """A lookup may take as long as the resolver has patience, and takes a thread from all."""
+    under_way, most, over = 0, 0, asyncio.Event()
+
+    async def resolve(host: str) -> Sequence[str]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await over.wait()
+        under_way -= 1
+        return NAMES["tokens.example"]
+
+    registry = Registry.parse("public.example", plain_http=False)
+    pins: dict[str, Sequence[str]] = {}
+    made = Guard(registry, resolve=resolve, pin=pins.__setitem__, is_proxied=lambda _: False)
+    checks = [
+        asyncio.create_task(made.check(f"https://n{number}.example/t", "redirect target"))
+        for number in range(8)
+    ]
+    while most < MOST_LOOKUPS:
+        await asyncio.sleep(0)
+    over.set()
+    await asyncio.gather(*checks)
+    assert most == MOST_LOOKUPS

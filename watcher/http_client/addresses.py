@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MAXIMUM_NAMES = 64
+MAXIMUM_NAMES = 1024
+"""More than there are requests between check and connection: what is forgotten is resolved anew,
+by nobody checked."""
 
 
 class CheckedAddresses:

@@ -23,9 +23,16 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 Pin = Callable[[str, Sequence[str]], None]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+MOST_LOOKUPS = 2
+"""At once, of names that one registry named: lookups share a few threads with all other accounts,
+and such a name may be made to take as long as the system's resolver has patience."""
 _METADATA = frozenset(
     {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")}
 )
+_TRANSLATED = tuple(
+    ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")
+)
+"""NAT64 (RFC 6052), IPv4-compatible, and SIIT: an IPv4 address in the last 32 bits."""
 
 
 async def resolve_by_system(host: str) -> Sequence[str]:
@@ -60,6 +67,7 @@ class Guard:
         self._pin = pin
         self._is_proxied = is_proxied
         self._home = urlsplit(registry.base_url)
+        self._lookups = asyncio.Semaphore(MOST_LOOKUPS)
 
     async def check(self, url: str, purpose: str) -> None:
         """Raise ProtocolError when no request may go there; `purpose` names it ("token server")."""
@@ -67,7 +75,12 @@ class Guard:
         host = target.hostname or ""
         if target.scheme == "http" and self._home.scheme == "https":
             raise self._refusal(purpose, f"{host} by plain http, while the registry is https")
-        if host == self._home.hostname or self._is_proxied(f"{target.scheme}://{target.netloc}"):
+        if host == self._home.hostname:
+            return
+        literal = _literal(host)
+        if literal is not None:
+            self._check_never(literal, host, purpose)
+        if self._is_proxied(f"{target.scheme}://{target.netloc}"):
             return
         addresses = await self._addresses(host)
         for address in addresses:
@@ -85,27 +98,30 @@ class Guard:
         return target
 
     async def _check_address(self, address: Address, host: str, purpose: str) -> None:
-        never = address.is_link_local or address.is_unspecified or address.is_multicast
-        if never or address in _METADATA:
-            raise self._refusal(purpose, f"{host}, a link-local or metadata address ({address})")
+        self._check_never(address, host, purpose)
+        address = _inner(address)
         if address.is_global:
             return
         own = await self._addresses(self._home.hostname or "")
-        if any(home.is_global for home in own):
+        if any(_inner(home).is_global for home in own):
             raise self._refusal(purpose, f"{host}, a private address ({address})")
-        if address.is_loopback and not all(home.is_loopback for home in own):
+        if address.is_loopback and not all(_inner(home).is_loopback for home in own):
             raise self._refusal(purpose, f"{host}, this machine itself ({address})")
 
+    def _check_never(self, address: Address, host: str, purpose: str) -> None:
+        inner = _inner(address)
+        never = inner.is_link_local or inner.is_unspecified or inner.is_multicast
+        if never or inner in _METADATA:
+            raise self._refusal(purpose, f"{host}, a link-local or metadata address ({inner})")
+
     async def _addresses(self, host: str) -> list[Address]:
+        literal = _literal(host)
+        if literal is not None:
+            return [literal]
         try:
-            return [_plain(ipaddress.ip_address(host))]
-        except ValueError:
-            pass
-        try:
-            return [
-                _plain(ipaddress.ip_address(text.split("%")[0]))
-                for text in await self._resolve(host)
-            ]
+            async with self._lookups:
+                found = await self._resolve(host)
+            return [_plain(ipaddress.ip_address(text.split("%")[0])) for text in found]
         except (OSError, ValueError) as error:
             raise TransportError(
                 f"the name {host} could not be resolved", host=self._registry.name
@@ -114,6 +130,29 @@ class Guard:
     def _refusal(self, purpose: str, reason: str) -> ProtocolError:
         name = self._registry.name
         return ProtocolError(f"{name} names as {purpose} {reason}: refused", host=name)
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host is, also as `127.1` or as a number; None for a name."""
+    try:
+        return _plain(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return ipaddress.ip_address(socket.inet_aton(host)) if host.isascii() else None
+    except OSError:
+        return None
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address where a translator or a tunnel leads by an IPv6 one; else the address."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if any(address in network for network in _TRANSLATED) and int(address) > 1:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
 
 
 def _plain(address: Address) -> Address:

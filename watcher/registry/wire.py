@@ -110,6 +110,8 @@ class Wire:
 
     async def _follow(self, ask: Ask, authorization: str | None, home: str) -> Answer:
         url = ask.url
+        if self._is_elsewhere(url):  # a page, or a request with a token, where we were led before
+            await self._guard.check(url, "next page")
         seen = {url}
         for _ in range(MAXIMUM_REDIRECTS + 1):
             headers = [
@@ -128,7 +130,7 @@ class Wire:
                 ask.cap,
                 priority=ask.priority,
                 counts=ask.counts,
-                is_elsewhere=origin_of(url) not in (self.origin, self.lane.dialect.native_url),
+                is_elsewhere=self._is_elsewhere(url),
             )
             if ask.counts is Counts.NATIVE or origin_of(url) == self.origin:
                 self.lane.note(answer, ask.counts)
@@ -139,6 +141,9 @@ class Wire:
                 raise self._lost(ask, "in a circle")
             seen.add(url)
         raise self._lost(ask, f"more than {MAXIMUM_REDIRECTS} times")
+
+    def _is_elsewhere(self, url: str) -> bool:
+        return origin_of(url) not in (self.origin, self.lane.dialect.native_url)
 
     async def _next_hop(self, answer: Answer, ask: Ask) -> str:
         url = absolute(answer.url, answer.headers.get("location") or "")
