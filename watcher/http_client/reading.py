@@ -28,7 +28,12 @@ async def read_body(
     async for chunk in chunks:
         # zlib keeps what follows the end of the compressed data: that counts too.
         received += len(chunk)
-        part = chunk if inflate is None else _inflate(inflate, chunk, cap - size + 1, host)
+        if inflate is None:
+            part = chunk
+        elif inflate.eof:  # zlib would copy all that it kept, for each chunk
+            part = b""
+        else:
+            part = _inflate(inflate, chunk, cap - size + 1, host)
         size += len(part)
         parts.append(part)
         if max(size, received) > cap:

@@ -20,7 +20,10 @@ BEARER = "Bearer "
 SHORTEST_LIFE = 60.0
 LONGEST_LIFE = 24 * 3600.0
 BELIEVED_CLOCK_SKEW = 300.0
-MAXIMUM_TOKENS = 10_000
+MAXIMUM_TOKENS = 1000
+"""Of an account with few repositories; one with more has room for twice as many as these."""
+USUAL_SIZE = 4 * 1024
+"""Bytes of a token and its scopes: larger ones have room for fewer."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 
 
@@ -49,6 +52,7 @@ class TokenCache:
     def __init__(self, maximum: int = MAXIMUM_TOKENS) -> None:
         self._maximum = maximum
         self._tokens: OrderedDict[TokenKey, Token] = OrderedDict()
+        self._size = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -65,19 +69,32 @@ class TokenCache:
         return token
 
     def put(self, key: TokenKey, token: Token) -> None:
+        self._remove(key)
         self._tokens[key] = token
-        self._tokens.move_to_end(key)
-        if len(self._tokens) > self._maximum:
-            self._tokens.popitem(last=False)
+        self._size += _size(key, token)
+        while len(self._tokens) > self._maximum or (
+            self._size > self._maximum * USUAL_SIZE and len(self._tokens) > 1
+        ):
+            self._remove(next(iter(self._tokens)))
 
     def drop(self, key: TokenKey, header: str) -> None:
         """Forget a token that was refused, unless there is another one by now."""
         token = self._tokens.get(key)
         if token is not None and token.header == header:
-            del self._tokens[key]
+            self._remove(key)
 
     def clear(self) -> None:
         self._tokens.clear()
+        self._size = 0
+
+    def _remove(self, key: TokenKey) -> None:
+        token = self._tokens.pop(key, None)
+        if token is not None:
+            self._size -= _size(key, token)
+
+
+def _size(key: TokenKey, token: Token) -> int:
+    return len(token.header) + len(key.realm) + len(key.service or "") + sum(map(len, key.scopes))
 
 
 def parse_token(body: bytes, now: float) -> Token:
@@ -97,6 +114,8 @@ def _life(expires_in: object, value: str, now: float) -> float:
     seconds = _number(expires_in)
     if seconds is None:
         seconds = _life_of_jwt(value, now)
+    if math.isnan(seconds):  # from one infinity to another
+        seconds = SHORTEST_LIFE
     return min(max(seconds, SHORTEST_LIFE), LONGEST_LIFE)
 
 
