@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 FIRST_PARK = 30.0
 LONGEST_UNTOLD_PARK = 3600.0
 LONGEST_PARK = 24 * 3600.0
-"""Seconds. What is parked for longer was parked before the clock was set back, and is not heeded."""
+"""Seconds. What is parked for longer was so before the clock was set back, and is not heeded."""
 
 LONGEST_PAUSE = 30.0
 """Seconds that a request waits for its share of a quota; from there on its place is parked."""
