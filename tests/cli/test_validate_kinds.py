@@ -97,6 +97,17 @@ def test_the_kind_of_a_registry_of_the_house_is_recognised(
     assert (row["dialect"], row["known"]) == ("harbor", "recognised")
 
 
+def test_a_version_that_only_a_login_is_told_decides_how_all_are_looked_at(bench: Bench) -> None:
+    profile, version = PROFILES["harbor"], "v2.15.2-ab1c2d3e"
+    with FakeRegistry.in_thread(profile=profile, users=USERS, version=version) as registry:
+        registry.push(REPOSITORY, "1.0")
+        registry.seed(["acme/large"], [f"1.{number}" for number in range(30)])
+        path = bench.configure(registry.address, account=f"{LOGIN}\nlimits: {{page_size: 20}}")
+        path.write_text(path.read_text().replace("[acme/web]", "[acme/web, acme/large]"))
+        (row,) = online(bench)["registries"]
+    assert row["looks"] == {"v2": 1, "native (Harbor's changed list)": 1}
+
+
 def test_the_hint_fits_what_was_recognised(bench: Bench, harbor: FakeRegistry) -> None:
     harbor.fault(Fault(action=Respond(403), match=Match(kind=Kind.TAGS)))
     bench.configure(harbor.address, account=LOGIN)

@@ -66,22 +66,28 @@ async def kind_of(
     tags: Mapping[str, int],
     triggers: Iterable[Trigger],
 ) -> Kind:
-    """The kind of an account's registry; `tags` says how many each repository has. One of them is
+    """The kind of an account's registry; `tags` says how many each repository has. The largest is
     looked at as the daemon would where that is not by v2, to see whether it is answered so."""
     from watcher.registry.listing.tags import Seen
+    from watcher.registry.quirks import NativeApi
     from watcher.registry.strategy import Way
 
     every = interval(account.poll, time.time()).total_seconds()
     rules = list(triggers)
-    looks = Counter[str]()
-    for number, (name, count) in enumerate(tags.items()):
+
+    def seen_of(name: str, count: int) -> Seen:
         watching = [each for each in rules if applies(each, account.name, name)]
         digests, deletions = wishes(account, watching)
-        seen = Seen(tags=count, interval=every, wants_digests=digests, wants_deletions=deletions)
-        if number == 0 and client.strategy_of(name, seen) != Way.V2:
-            await _try(client, name, seen)
-        looks[client.strategy_of(name, seen)] += 1
+        return Seen(tags=count, interval=every, wants_digests=digests, wants_deletions=deletions)
+
     dialect, knowledge = known_dialect(account, found)
+    seen = {name: seen_of(name, count) for name, count in tags.items()}
+    if seen:
+        largest = max(seen, key=lambda name: seen[name].tags)
+        tells_version_late = dialect.native is NativeApi.HARBOR  # to who is logged in alone
+        if tells_version_late or client.strategy_of(largest, seen[largest]) != Way.V2:
+            await _try(client, largest, seen[largest])
+    looks = Counter(client.strategy_of(name, each) for name, each in seen.items())
     return Kind(
         account=account.name,
         dialect=dialect.name,
