@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from watcher.cli.unheeded import Unheeded, unheeded
+
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.account import Account
@@ -53,6 +55,7 @@ def offline(config: Config, environment: Mapping[str, str] = os.environ) -> Iter
         yield from _credential(account, environment)
         yield from _tls_files(account)
         yield from _watches_nothing(account, config)
+    yield from map(finding_of, unheeded(config.accounts))
     for cluster in config.clusters:
         yield from _kubeconfig(cluster)
     for trigger in config.triggers:
@@ -193,6 +196,11 @@ def _watches_nothing(account: Account, config: Config) -> Iterator[Finding]:
         yield _warn(
             "it watches no repository", account, "list `repositories`, or set `catalog: true`"
         )
+
+
+def finding_of(key: Unheeded) -> Finding:
+    """A key that does nothing, as a warning."""
+    return _warn(key.message, key.account, key.hint)
 
 
 def _pattern(trigger: Trigger) -> Iterator[Finding]:

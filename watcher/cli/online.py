@@ -11,12 +11,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from watcher.cli.halyard import Finding, Severity, has_placeholder
+from watcher.cli.halyard import Finding, Severity, finding_of, has_placeholder
 from watcher.cli.kinds import Kind, kind_of, recognised
 from watcher.cli.output import Meter
 from watcher.cli.prediction import known_dialect
 from watcher.cli.refusals import catalog_hint, hint_for
 from watcher.cli.registry import all_tags, client_for
+from watcher.cli.unheeded import dialect_without_asking, without_own_api
+from watcher.core.account import Strategy
 from watcher.errors import WatcherError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from watcher.core.account import Account, DialectName
     from watcher.core.trigger import Trigger
     from watcher.registry.client import RegistryClient
+    from watcher.registry.quirks import Dialect
 
 Tags = dict[str, tuple[str, ...]]
 
@@ -77,6 +80,9 @@ async def _account(
         kind = await kind_of(account, client, found, counts, config.triggers)
     findings += _nothing_at_all(account, names, tags)
     findings += _triggers(account, config, tags)
+    if found is not None and dialect_without_asking(account) is None:
+        findings += map(finding_of, without_own_api(account, dialect))
+    findings += _old_harbor(account, dialect, kind)
     return _merged(findings, len(names)), kind
 
 
@@ -154,6 +160,22 @@ def _matches_nothing(account: Account, trigger: Trigger, present: Tags) -> Itera
                 hint=f"for instance {example.tag}: {example.reason}",
             ),
             trigger=trigger.name,
+        )
+
+
+def _old_harbor(account: Account, dialect: Dialect, kind: Kind) -> Iterator[Finding]:
+    """A Harbor that does not tell what changed is looked at by v2, whatever the account says."""
+    from watcher.registry.native.harbor import FIRST_THAT_TELLS
+    from watcher.registry.quirks import NativeApi
+    from watcher.registry.strategy import Way
+
+    insists = account.strategy is Strategy.NATIVE and dialect.native is NativeApi.HARBOR
+    if insists and set(kind.looks) == {Way.V2}:
+        yield _finding(
+            account,
+            "`strategy: native` does nothing: Harbor tells what changed from "
+            f"{FIRST_THAT_TELLS} on, this one does not",
+            hint="take `strategy` out until it was upgraded; everything is looked at by v2",
         )
 
 

@@ -12,7 +12,7 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.failure import FAILED, OK
+from watcher.cli.failure import FAILED, OK, warn
 from watcher.cli.session import load_config, open_log
 from watcher.errors import UsageError
 
@@ -46,6 +46,7 @@ def run(invocation: Invocation, once: bool, dry_run: bool) -> int:
     def load() -> Config:
         config = load_config(invocation)
         check_expressions(config)
+        _warn_of_unheeded(config)
         return config
 
     return serve(
@@ -66,6 +67,8 @@ def _once(invocation: Invocation, *, dry_run: bool) -> int:
     report = one_pass(invocation, config, purpose=purpose, command="watcher run --once")
     _name_parked(report, config, invocation.now())
     is_said = _is_news(report) or dry_run or output.is_watched()
+    if is_said:
+        _warn_of_unheeded(config)
     if invocation.json:
         from watcher.cli.report import report_json
 
@@ -83,6 +86,14 @@ def _name_parked(report: PassReport, config: Config, now: datetime) -> None:
         from watcher.cli.parked import tell_parked
 
         tell_parked(polls, config, now)
+
+
+def _warn_of_unheeded(config: Config) -> None:
+    """Once for each start of the daemon, and where a pass has something to say: cron mails it."""
+    from watcher.cli.unheeded import unheeded
+
+    for key in unheeded(config.accounts):
+        warn(f"account {key.account.name}: {key.message}", key.hint)
 
 
 def _is_news(report: PassReport) -> bool:
