@@ -445,9 +445,17 @@ def test_the_quota_is_what_the_version_of_http_is_allowed(
 @pytest.mark.parametrize(
     ("polled", "words"),
     [
-        pytest.param([], "3 of 3 repositories were never polled: one page of tags", id="none"),
+        pytest.param(
+            [],
+            "3 of 3 repositories were never polled: one page of tags is assumed for each",
+            id="none",
+        ),
         pytest.param(["a/b"], "2 of 3 repositories were never polled", id="one"),
-        pytest.param(["a/b", "c/d"], "1 of 3 repositories was never polled", id="all but one"),
+        pytest.param(
+            ["a/b", "c/d"],
+            "1 of 3 repositories was never polled: one page of tags is assumed for it",
+            id="all but one",
+        ),
         pytest.param(["a/b", "c/d", "e/f"], None, id="all"),
     ],
 )

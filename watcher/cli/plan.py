@@ -193,10 +193,10 @@ def _print_notes(rows: list[dict[str, Any]]) -> None:
     never = sum(account["never_polled"] for row in rows for account in row["accounts"])
     if never:
         total = sum(row["repositories"] for row in rows)
-        those = "was" if never == 1 else "were"
+        those, each = ("was", "it") if never == 1 else ("were", "each")
         output.say(
             f"note: {never} of {output.count(total, 'repository')} {those} never polled: one page "
-            "of tags is assumed for each, and no tag that is looked at for moves; the first "
+            f"of tags is assumed for {each}, and no tag that is looked at for moves; the first "
             "`watcher run --once` finds out"
         )
 

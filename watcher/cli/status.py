@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 )
 @pass_invocation
 def status(invocation: Invocation, selection: str | None, *, of_hosts: bool) -> None:
-    """Each watched repository with its state, last check, last success, last error, next check
-    (none where no daemon runs: with the next pass).
+    """Each watched repository with its state, last check, last success, last error, next check (-
+    where no daemon runs: then the next pass checks).
 
     States: ok, pending (not polled yet), quarantined (a doubtful listing), failing, parked (the
     registry asked for patience), stale (no successful poll for too long).
+
+    With --hosts the column COUNTS says of which requests it speaks: of all (requests), of GETs of
+    manifests (pulls), or of those to the registry's own API (native).
     """
     config = load_config(invocation)
     now = invocation.now()
