@@ -50,6 +50,21 @@ def test_an_empty_catalog_is_doubted_once() -> None:
     assert len(watched.names) == 0
 
 
+def test_an_empty_catalog_is_doubted_after_the_first_one_too() -> None:
+    watched = RepositoryList(account(catalog=True), [])
+    assert watched.take_catalog(["x"]) is None
+    assert watched.take_catalog([]) is not None
+    assert watched.names == ("x",)
+
+
+def test_a_catalog_that_lost_all_that_just_came_is_doubted() -> None:
+    old, new = [f"o{number}" for number in range(20)], [f"n{number}" for number in range(30)]
+    watched = RepositoryList(account(catalog=True), [], stored=old)
+    assert watched.take_catalog([*old, *new]) is None
+    assert watched.take_catalog(old) is not None
+    assert len(watched.names) == 50
+
+
 def test_a_catalog_that_lost_most_is_doubted_until_the_next_says_the_same() -> None:
     many = [f"r{number}" for number in range(30)]
     watched = RepositoryList(account(catalog=True), [], stored=many)

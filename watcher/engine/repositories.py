@@ -55,9 +55,10 @@ class RepositoryList:
         survivors = found.keys() & self._catalog.keys()
         lost = len(self._catalog) - len(survivors)
         shrunk = lost >= _SUSPICIOUS_LOSS and len(survivors) * 2 < len(self._catalog)
-        emptied = bool(self._catalog) and not found
-        before, self.fingerprint = self.fingerprint, _fingerprint(survivors)
-        if (shrunk or emptied) and before != self.fingerprint:
+        is_doubtful = shrunk or (bool(self._catalog) and not found)
+        before = self.fingerprint
+        self.fingerprint = _fingerprint(survivors if is_doubtful else found)
+        if is_doubtful and before != self.fingerprint:
             return (
                 f"the catalog lists {len(survivors)} of {len(self._catalog)} known repositories; "
                 "all are kept until the next one says the same"
