@@ -114,6 +114,7 @@ async def test_a_clock_that_is_set_back_holds_no_request_up() -> None:
     [
         pytest.param({}, Counts.REQUESTS, 0.2, id="as the kind says: HTTP/2"),
         pytest.param({"http2": False}, Counts.REQUESTS, 2, id="HTTP/1.1"),
+        pytest.param({"plain_http": True}, Counts.REQUESTS, 2, id="plain http never is HTTP/2"),
         pytest.param({"http2": False}, Counts.NATIVE, 2, id="its API has no pace of its own"),
         pytest.param({"dialect": DialectName.DOCKER_HUB}, Counts.NATIVE, 4.5, id="its API has one"),
         pytest.param({"dialect": DialectName.HARBOR}, Counts.REQUESTS, 0, id="none is known"),
@@ -127,7 +128,7 @@ async def test_a_host_s_pace_is_that_of_its_kind(
 ) -> None:
     clock = Clock()
     limits = HostLimits(clock=clock, sleep=clock.sleep)
-    lane = limits.lane(account_for("quay.io", plain_http=False, **settings))
+    lane = limits.lane(account_for("quay.io", **{"plain_http": False, **settings}))
     assert (await starts(clock, lane, counts=counts))[-1] == pytest.approx(last, abs=0.3)
 
 

@@ -297,6 +297,7 @@ class Lane:
         account, name = self._account, self._account.registry.name
         dialect = dialect_of(name, account.dialect, found.dialect if found else None)
         is_http2 = dialect.http2 if account.http2 is None else account.http2
+        is_http2 &= account.registry.base_url.startswith("https:")
         rate = (is_http2 and dialect.http2_requests_per_second) or dialect.requests_per_second
         native = dialect.native_requests_per_second
         usual = (self._own_pace, self._host.pace(rate, native=False) if rate else None)
