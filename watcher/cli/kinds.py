@@ -68,6 +68,7 @@ async def kind_of(
 ) -> Kind:
     """The kind of an account's registry; `tags` says how many each repository has. The largest is
     looked at as the daemon would where that is not by v2, to see whether it is answered so."""
+    from watcher.core.account import Strategy
     from watcher.registry.listing.tags import Seen
     from watcher.registry.quirks import NativeApi
     from watcher.registry.strategy import Way
@@ -84,8 +85,9 @@ async def kind_of(
     seen = {name: seen_of(name, count) for name, count in tags.items()}
     if seen:
         largest = max(seen, key=lambda name: seen[name].tags)
-        tells_version_late = dialect.native is NativeApi.HARBOR  # to who is logged in alone
-        if tells_version_late or client.strategy_of(largest, seen[largest]) != Way.V2:
+        is_open = dialect.native is NativeApi.HARBOR and account.strategy is not Strategy.V2
+        # Harbor tells its version, which decides, to who is logged in alone.
+        if is_open or client.strategy_of(largest, seen[largest]) != Way.V2:
             await _try(client, largest, seen[largest])
     looks = Counter(client.strategy_of(name, each) for name, each in seen.items())
     return Kind(
