@@ -25,7 +25,7 @@ async def test_what_is_due_is_called_soon_and_what_is_not_is_not() -> None:
     ticker.when_due("account main", lambda: dues[0], fire)
     ticker.start()
     await asyncio.wait_for(called.wait(), 5)
-    ticker.stop()
+    await ticker.stop()
     assert len(dues) == 1
 
 
@@ -39,16 +39,16 @@ async def test_a_job_that_is_removed_or_replaced_is_called_no_more() -> None:
     await asyncio.wait_for(new.wait(), 5)
     ticker.remove("job")
     ticker.remove("job")
-    ticker.stop()
+    await ticker.stop()
     assert old == []
 
 
 async def test_stopping_twice_or_before_the_start_is_no_error() -> None:
     ticker = Ticker()
-    ticker.stop()
+    await ticker.stop()
     ticker.start()
-    ticker.stop()
-    ticker.stop()
+    await ticker.stop()
+    await ticker.stop()
 
 
 async def test_a_clock_that_is_set_back_stops_no_job() -> None:
@@ -61,4 +61,4 @@ async def test_a_clock_that_is_set_back_stops_no_job() -> None:
         back[0] = timedelta(days=1)
         await asyncio.wait_for(ran.wait(), 10)
     finally:
-        ticker.stop()
+        await ticker.stop()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,9 @@ FIRST_BOOKKEEPING = timedelta(seconds=5)
 RECOGNITION_LOOK = timedelta(hours=1)
 CONFIG_LOOK = timedelta(seconds=5)
 STATE_LOOK = timedelta(milliseconds=500)
+SWITCH_SECONDS = 0.001
+"""After which the state's thread lets the event loop have its turn: of Python's usual 5 ms each
+poll would wait many while a large repository is read."""
 
 LoadConfig = Callable[[], Config]
 
@@ -122,7 +126,7 @@ class Service:
             await member.client.aclose()
 
     async def _stop_polling(self) -> None:
-        self._ticker.stop()
+        await self._ticker.stop()
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -252,6 +256,7 @@ def run(
             await Service(app, load).run()
 
     log.capture_libraries()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         asyncio.run(work())
     except BaseExceptionGroup as group:

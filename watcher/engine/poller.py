@@ -40,6 +40,9 @@ from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
+MANY_TAGS = 5000
+"""From here on the event loop is let go in between: a pass over them takes about a millisecond."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
@@ -180,11 +183,13 @@ class Poller:
         self, status: RepositoryStatus, look: _Look, purpose: Purpose
     ) -> PollOutcome:
         known, now = look.known, look.moment.time
+        await _let_others(known)
         belief = diff.assess(known, look.sighting.tags, now=now, interval=self._interval)
         if belief is not None:
             if belief != known.quarantine and purpose is not Purpose.DRY_RUN:
                 await self._record(self._blank(status, now, quarantine=belief))
             return self._outcome(status, PollResult.QUARANTINED, tags=status.tags)
+        await _let_others(known)
         found = await self._detector.find(
             known,
             look.sighting,
@@ -194,6 +199,7 @@ class Poller:
             self._rejections,
             decides=purpose is not Purpose.FAST_FORWARD,
         )
+        await _let_others(known)
         record = self._assemble(status, look, found)
         executions: tuple[str, ...] = ()
         if purpose is not Purpose.DRY_RUN:
@@ -307,6 +313,12 @@ class Poller:
     ) -> PollOutcome:
         outcome = PollOutcome(account=status.account, repository=status.repository, result=result)
         return replace(outcome, **values) if values else outcome  # type: ignore[arg-type]
+
+
+async def _let_others(known: KnownRepository) -> None:
+    """Between two passes over very many tags the others' turn comes."""
+    if len(known.tags) > MANY_TAGS:
+        await asyncio.sleep(0)
 
 
 def _check_generation(status: RepositoryStatus, generation: int) -> None:

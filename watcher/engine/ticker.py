@@ -56,9 +56,12 @@ class Ticker:
         self._scheduler.start()
         self._beat()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         if self._heart is not None:
             self._heart.cancel()
+        if self._scheduler.running:
+            self._scheduler.pause()
+            await asyncio.sleep(0)  # a job that has begun ends by itself; canceled it is an error
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
