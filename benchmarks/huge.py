@@ -94,7 +94,8 @@ def _processes(setting: Setting, plan: Plan) -> Looks:
         name = server.wanted.names[0]
         config = write_config(directory, account(server, [name]), fires=ALL)
         looks.add("watcher run --once, first", cost([once(config)], environment()))
-        peers = loops(directory, server, [name])
+        # crane takes 127.0.0.1 for plain http, and refuses a next page that is not.
+        peers = [each for each in loops(directory, server, [name]) if each.name != "crane ls"]
         for number in range(plan.rounds):
             looks.add(UNCHANGED, cost([once(config)], environment()))
             server.push(name, f"push-{number}")

@@ -1,7 +1,8 @@
 """HTTP/1.1 on aiohttp: kept-alive connections, one request on each at a time.
 
-A request costs a quarter of what it costs on httpx. aiohttp itself would try a request again on a
-broken connection; here the caller decides that. Imported when the first connection is made.
+A request costs a quarter to a twentieth of what it costs on httpx (docs/performance.md). aiohttp
+itself would try a request again on a broken connection; here the caller decides that. Imported
+when the first connection is made.
 """
 
 from __future__ import annotations
