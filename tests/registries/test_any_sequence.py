@@ -143,7 +143,7 @@ class World:
         self.poller.use(Rules.of(TRIGGERS[self.triggers], [PIPELINE], {}))
 
     async def flush(self) -> None:
-        statuses, blocked = self.board.take_unflushed(), self.hosts.blocked()
+        statuses, blocked = self.board.take_unflushed(), self.hosts.parking.blocked()
         await self.store.run(lambda store: store.flush(statuses, blocked))
 
     async def poll(self, purpose: Purpose = Purpose.DETECT) -> PollOutcome:

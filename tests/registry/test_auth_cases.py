@@ -466,7 +466,7 @@ async def test_row_23_a_token_server_that_asks_for_patience_parks_the_account() 
             await it.tags()
         assert caught.value.retry_after is not None
         assert caught.value.retry_after.total_seconds() == 120
-        assert it.hosts.blocked() == {f"{it.registry.address}/test": it.clock.now + 120}
+        assert it.hosts.parking.blocked() == {f"{it.registry.address}/test": it.clock.now + 120}
         with pytest.raises(RateLimited):
             await it.tags()
         assert it.count(Kind.TOKEN) == 1, "nothing is sent while it is parked"
@@ -490,7 +490,7 @@ async def test_row_23_a_token_server_that_stumbles_once_is_asked_again() -> None
         fault = token_answer(503)
         it.registry.fault(Fault(action=fault.action, match=fault.match, times=1))
         assert await it.tags() == ("1.0",)
-        assert it.hosts.blocked() == {}
+        assert it.hosts.parking.blocked() == {}
 
 
 @pytest.mark.parametrize("auth", [BasicAuth(users=USERS), BearerAuth(users=USERS)])

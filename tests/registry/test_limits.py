@@ -196,13 +196,13 @@ async def test_a_parked_host_gets_nothing_from_any_of_its_accounts() -> None:
         assert limits.blocked_until(some) == clock.now + 60
     clock.now += 60
     async with lane.turn():
-        assert limits.blocked() == {}
+        assert limits.parking.blocked() == {}
 
 
 async def test_a_parked_account_leaves_the_others_alone() -> None:
     limits = HostLimits(clock=Clock())
     one, two = account("one"), account("two")
-    limits.park(limits.lane(one).account_key, 60)
+    limits.parking.park(limits.lane(one).account_key, 60)
     assert limits.blocked_until(one) is not None
     async with limits.lane(two).turn():
         assert limits.blocked_until(two) is None
@@ -211,23 +211,23 @@ async def test_a_parked_account_leaves_the_others_alone() -> None:
 async def test_what_is_parked_outlives_the_process() -> None:
     clock = Clock()
     before = HostLimits(clock=clock)
-    before.park(HOST, 3600)
-    after = HostLimits(clock=clock, blocked=before.blocked())
+    before.parking.park(HOST, 3600)
+    after = HostLimits(clock=clock, blocked=before.parking.blocked())
     assert after.blocked_until(account()) == clock.now + 3600
 
 
 async def test_what_was_parked_before_the_clock_was_set_back_a_year_is_not_parked() -> None:
     clock = Clock()
     before = HostLimits(clock=clock)
-    before.park(HOST, 3600)
+    before.parking.park(HOST, 3600)
     clock.now -= 365 * LONGEST
     after = HostLimits(clock=clock, blocked={HOST: clock.now + 365 * LONGEST})
     for limits in (before, after):
-        assert limits.blocked() == {}
+        assert limits.parking.blocked() == {}
         assert limits.lane(account()).parked_until is None
         async with limits.lane(account()).turn():
-            limits.park(HOST, 60)
-        assert limits.blocked() == {HOST: clock.now + 60}
+            limits.parking.park(HOST, 60)
+        assert limits.parking.blocked() == {HOST: clock.now + 60}
 
 
 async def test_who_waits_is_told_at_once_that_its_host_is_parked() -> None:
@@ -291,29 +291,29 @@ def test_without_a_wish_of_its_own_a_host_is_parked_longer_each_time() -> None:
 
     def refused_after_its_time() -> float:
         clock.now += 4000
-        return limits.park(HOST, None)
+        return limits.parking.park(HOST, None)
 
     waits = [refused_after_its_time() for _ in range(9)]
     assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
     for _ in range(5):
-        limits.succeeded(HOST)
+        limits.parking.succeeded(HOST)
     assert refused_after_its_time() == 3600, "five good answers make up for one refusal"
     for _ in range(50):
-        limits.succeeded(HOST)
+        limits.parking.succeeded(HOST)
     assert refused_after_its_time() == 30
 
 
 def test_refusals_of_what_was_under_way_already_count_once() -> None:
     limits = HostLimits(clock=Clock())
-    assert [limits.park(HOST, None) for _ in range(8)] == [30] * 8
+    assert [limits.parking.park(HOST, None) for _ in range(8)] == [30] * 8
 
 
 async def test_a_shorter_wish_does_not_end_a_longer_one() -> None:
     clock = Clock()
     limits = HostLimits(clock=clock)
-    limits.park(HOST, 100)
-    limits.park(HOST, 5)
-    assert limits.blocked() == {HOST: clock.now + 100}
+    limits.parking.park(HOST, 100)
+    limits.parking.park(HOST, 5)
+    assert limits.parking.blocked() == {HOST: clock.now + 100}
 
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC).timestamp()

@@ -90,11 +90,11 @@ async def test_after_a_refusal_v2_is_asked_in_the_same_look_and_for_an_hour(
         assert len(notes) == 1
         assert "v2 is asked for an hour" in notes[0]
         registry.reset_log()
-        clock.now += REST - 1
+        clock.now += REST - 5
         assert isinstance(await follower.look(), Unchanged)
         assert asked(registry) == (0, 1)
         registry.clear_faults()
-        clock.now += 2
+        clock.now += 6
         await follower.look()
         assert asked(registry)[0] == 1
         assert follower.client.take_notes() == ()
@@ -176,7 +176,7 @@ async def passes_of_their_own(
                 kept[name] = replace(known, client=client)
                 await kept[name].look()
             notes.extend(client.take_notes())
-        blocked = hosts.blocked()
+        blocked = hosts.parking.blocked()
         clock.now += 60
     return notes
 
@@ -218,10 +218,10 @@ async def test_too_many_requests_park_the_native_api_alone(
         assert isinstance(await follower.look(), Listing)
         assert follower.digests == stored(registry)
         assert asked(registry)[0] == 1
-        clock.now += seconds - 1
+        clock.now += seconds - 5
         await follower.look()
         assert asked(registry) == (0, 1)
-        clock.now += 2
+        clock.now += 6
         await follower.look()
         assert asked(registry)[0] == 1
 

@@ -201,7 +201,7 @@ async def test_what_would_wait_long_is_parked_instead() -> None:
     say(lane, plain("10", "100", "3600"))
     assert await refused(lane) is None, "the first of those that are left"
     assert await refused(lane) == timedelta(seconds=360)
-    assert limits.blocked() == {HOST: NOW + 360}
+    assert limits.parking.blocked() == {HOST: NOW + 360}
     clock.now += 360
     assert await refused(lane) is None
     assert clock.slept == []
@@ -212,7 +212,7 @@ async def test_when_nothing_is_left_it_is_parked_until_the_reset() -> None:
     limits = HostLimits(clock=clock, sleep=clock.sleep)
     lane = lane_of(clock, limits=limits)
     say(lane, plain("0", "100", "3600"))
-    assert limits.blocked() == {HOST: NOW + 3600}
+    assert limits.parking.blocked() == {HOST: NOW + 3600}
     assert await refused(lane) == timedelta(hours=1)
     clock.now += 3600
     assert await refused(lane) is None
@@ -234,7 +234,7 @@ async def test_a_request_under_way_may_bring_better_news() -> None:
     say(lane, plain("0", "100", "3600"))
     clock.now += 2
     say(lane, plain("50", "100", "3000"))
-    assert limits.blocked() == {}
+    assert limits.parking.blocked() == {}
     assert await refused(lane) is None
 
 
@@ -256,7 +256,7 @@ async def test_docker_hub_s_quota_of_pulls_holds_gets_of_manifests_only() -> Non
     assert await refused(lane, Counts.PULLS) == timedelta(hours=6)
     assert await refused(lane) is None
     assert await refused(lane, Counts.NATIVE) is None
-    assert limits.blocked() == {f"{DOCKER_HUB} (pulls)": NOW + 21600}
+    assert limits.parking.blocked() == {f"{DOCKER_HUB} (pulls)": NOW + 21600}
     say(lane, {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "30;w=21600"})
     assert await refused(lane, Counts.PULLS) is None
 
@@ -298,7 +298,7 @@ async def test_quotas_and_parks_outlive_the_process(logs_in: bool) -> None:
     account: Account = account_for(HOST, plain_http=False, credential=login)
     before = HostLimits(clock=clock)
     say(before.lane(account), plain("0", "100", "3600"))
-    after = HostLimits(clock=clock, blocked=before.blocked(), quotas=before.quotas())
+    after = HostLimits(clock=clock, blocked=before.parking.blocked(), quotas=before.quotas())
     assert await refused(after.lane(account)) == timedelta(hours=1)
     assert after.quotas() == before.quotas() != {}
     say(after.lane(account), plain("100", "100", "3600"))

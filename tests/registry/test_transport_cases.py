@@ -87,7 +87,7 @@ async def test_a_host_that_asks_for_patience_is_parked_sanely(
         patience = caught.value.retry_after
         assert patience is not None
         assert least <= patience.total_seconds() <= most
-        assert hosts.blocked() == {registry.address: NOW + patience.total_seconds()}
+        assert hosts.parking.blocked() == {registry.address: NOW + patience.total_seconds()}
         with pytest.raises(RateLimited):
             await tags(client)
         assert registry.count(Kind.TAGS) == 1

@@ -247,7 +247,7 @@ async def play(concurrency: list[int], steps: list[Step]) -> None:
             case "cancel" if waiting:
                 waiting[step.which % len(waiting)].task.cancel()
             case "park":
-                scene.limits.park(scene.lanes[lane].account_key, 60)
+                scene.limits.parking.park(scene.lanes[lane].account_key, 60)
                 scene.limits.clock.now += 61  # type: ignore[attr-defined]
             case _:
                 await settle()

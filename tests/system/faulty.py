@@ -117,7 +117,7 @@ async def work(state: Path, address: str, marks: Path, fault: Callable[[str], No
         await poller.poll(REPOSITORY)
         await runner.run(until_idle=True)
         statuses = board.take_unflushed()
-        await store.run(lambda s: s.flush(statuses, hosts.blocked()))
+        await store.run(lambda s: s.flush(statuses, hosts.parking.blocked()))
     finally:
         await world.client.aclose()
         await store.close()

@@ -88,7 +88,7 @@ class App:
         self.members: dict[str, Member] = {}
         self._catalogs = dict(catalogs)
         self._flushed = self._of_hosts()
-        self._flushed_parkings = hosts.parkings
+        self._flushed_parkings = hosts.parking.count
         self._runner: EmbeddedRunner | None = None
         for account in config.accounts:
             self.members[account.name] = self.member(account)
@@ -181,13 +181,13 @@ class App:
     @property
     def has_unflushed_blocks(self) -> bool:
         """Whether a host or account was parked since the bookkeeping was to be written."""
-        return self.hosts.parkings != self._flushed_parkings
+        return self.hosts.parking.count != self._flushed_parkings
 
     async def flush(self) -> None:
         """Write the bookkeeping in one transaction; a state file that can't be written is said,
         and the batch is kept for the next time."""
         statuses = self.board.take_unflushed()
-        self._flushed_parkings = self.hosts.parkings
+        self._flushed_parkings = self.hosts.parking.count
         hosts, catalogs = self._of_hosts(), self._seen_catalogs()
         if not statuses and hosts == self._flushed and catalogs == self._catalogs:
             return
@@ -205,7 +205,7 @@ class App:
 
     def _of_hosts(self) -> _OfHosts:
         hosts = self.hosts
-        return _OfHosts(hosts.blocked(), hosts.recognised(), hosts.quotas())
+        return _OfHosts(hosts.parking.blocked(), hosts.recognised(), hosts.quotas())
 
     async def close(self) -> None:
         for member in self.members.values():

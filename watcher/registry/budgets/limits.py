@@ -2,17 +2,16 @@
 
 One HostLimits serves all accounts, so that accounts of one host share its bounds. A host (429, or
 503 with Retry-After), its native API, or an account (its token server) is parked until a moment
-that `blocked()` gives for keeping across restarts; a quota that is nearly used up slows requests of
-its kind down before that. SPEC sections 3.1 `limits` and 5; field facts: registries.md 1.6.
+that `parking` keeps; a quota that is nearly used up slows requests of its kind down before that.
+SPEC sections 3.1 `limits` and 5; field facts: registries.md 1.6.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from math import ceil
 from types import TracebackType
 
 from watcher.core.account import Account, CredentialSource
@@ -21,6 +20,7 @@ from watcher.errors import RateLimited
 from watcher.registry.answer import Answer
 from watcher.registry.budgets import quota
 from watcher.registry.budgets.pace import Allowance, Pace
+from watcher.registry.budgets.parking import Parking
 from watcher.registry.budgets.retries import Sleep
 from watcher.registry.budgets.turns import Priority, Turns
 from watcher.registry.quirks import Dialect, dialect_of
@@ -29,15 +29,8 @@ __all__ = ["HostLimits", "Lane", "Priority"]
 
 Clock = Callable[[], float]
 
-FIRST_PARK = 30.0
-LONGEST_UNTOLD_PARK = 3600.0
-LONGEST_PARK = 24 * 3600.0
-"""Seconds. What is parked for longer was so before the clock was set back, and is not heeded."""
-
 LONGEST_PAUSE = 30.0
 """Seconds that a request waits for its share of a quota; from there on its place is parked."""
-
-_GOOD_ANSWERS_PER_STEP = 5  # that many take one of the refusals without a time back
 
 
 class HostFacts:
@@ -87,9 +80,7 @@ class HostLimits:
         self.clock = clock
         self.sleep = sleep
         self.allowances = {key: Allowance(said) for key, said in (quotas or {}).items()}
-        self.parked: dict[str, float] = dict(blocked or {})
-        self.parkings = 0
-        self._refusals: dict[str, float] = {}
+        self.parking = Parking(clock, blocked or {}, self._probe)
         self._recognised = dict(recognised or {})
         self._hosts: dict[str, _Host] = {}
 
@@ -101,12 +92,6 @@ class HostLimits:
             turns = Turns(self.clock, self.sleep)
             host = self._hosts[name] = _Host(turns, self._recognised.get(name))
         return Lane(self, host, account)
-
-    def blocked(self) -> dict[str, float]:
-        """What is parked now: host (`quay.io`) or account (`quay.io/NAME`), as a whole or for one
-        kind of requests (`quay.io (native)`) -> epoch seconds."""
-        now = self.clock()
-        return {key: until for key, until in self.parked.items() if _holds(until, now)}
 
     def recognised(self) -> dict[str, Recognition]:
         """What hosts were found to be, in this process or an earlier one."""
@@ -121,35 +106,7 @@ class HostLimits:
 
     def blocked_until(self, account: Account) -> float | None:
         """Until when (epoch seconds) this account may send nothing; None when it may."""
-        return self.parked_until(keys_of(account))
-
-    def parked_until(self, keys: Iterable[str]) -> float | None:
-        """Until when (epoch seconds) the last of these keys is parked; None where none is."""
-        now = self.clock()
-        times = (self.parked.get(key, 0.0) for key in keys)
-        return max((until for until in times if _holds(until, now)), default=None)
-
-    def park(self, key: str, seconds: float | None) -> float:
-        """Leave a host or account alone; without a wish of its own, ever longer. What was under
-        way when it was parked already is no refusal more. Gives the seconds that are left."""
-        now, until = self.clock(), self.parked.get(key, 0.0)
-        if seconds is None:
-            if until <= now or key not in self._refusals:
-                self._refusals[key] = self._refusals.get(key, 0.0) + 1
-            doublings = min(ceil(self._refusals[key]) - 1, 20)
-            seconds = min(FIRST_PARK * 2**doublings, LONGEST_UNTOLD_PARK)
-        return self.park_until(key, now + seconds) - now
-
-    def park_until(self, key: str, until: float) -> float:
-        """Leave it alone until a moment (epoch seconds), or the later one that it had: given."""
-        known = self.parked.get(key, 0.0)
-        if until > known or not _holds(known, self.clock()):
-            self.parked[key] = until
-            self.parkings += 1
-            for name, host in self._hosts.items():
-                host.probe(name, key)
-                host.turns.serve()  # who waits is told at once, not when its turn comes
-        return self.parked[key]
+        return self.parking.until(keys_of(account))
 
     def take(self, counted: Counted, said: Quota) -> None:
         """A host said what it still allows. Nothing at all for a while: it is parked."""
@@ -161,20 +118,14 @@ class HostLimits:
             allowance.quota = said._replace(allowed=most)
         if said.remaining < 1:
             if said.resets - said.seen > LONGEST_PAUSE:
-                self.park_until(key, said.resets)
-        elif before.remaining < 1 and self.parked.get(key) == before.resets:
-            del self.parked[key]  # it allows more before the time that it had said
+                self.parking.park_until(key, said.resets)
+        elif before.remaining < 1:  # it allows more before the time that it had said
+            self.parking.release(key, before.resets)
 
-    def succeeded(self, key: str) -> None:
-        """A good answer: a few of them make up for one refusal without a time."""
-        refusals = self._refusals.get(key)
-        if refusals is None:
-            return
-        left = refusals - 1 / _GOOD_ANSWERS_PER_STEP
-        if left > 0:
-            self._refusals[key] = left
-        else:
-            del self._refusals[key]
+    def _probe(self, key: str) -> None:
+        for name, host in self._hosts.items():
+            host.probe(name, key)
+            host.turns.serve()  # who waits is told at once, not when its turn comes
 
 
 def keys_of(account: Account) -> tuple[str, str]:
@@ -201,7 +152,7 @@ class Lane:
         self._keys = {kind: _parking_keys(places, kind) for kind in Counts}
         self._counted = {kind: _counted(places, kind) for kind in Counts}
         self._is_told_to = places[account.credential != CredentialSource()]
-        if not limits.parked.keys().isdisjoint(places):
+        if limits.parking.knows(places):
             self.share.is_probing = True
         self._learn()
 
@@ -216,7 +167,7 @@ class Lane:
     def parked_until(self) -> float | None:
         """Until when (epoch seconds) the host or the account is left alone; None when it is not."""
         limits = self._limits
-        return limits.blocked_until(self._account) if limits.parked else None
+        return limits.blocked_until(self._account) if limits.parking else None
 
     def turn(
         self, priority: Priority = Priority.SCHEDULED, counts: Counts = Counts.REQUESTS
@@ -229,7 +180,7 @@ class Lane:
         """Learn from an answer of the host, or of its native API, how much it still allows."""
         limits, is_native = self._limits, counts is Counts.NATIVE
         if answer.status < 400 or answer.status == 404:
-            limits.succeeded(self.native_key if is_native else self.host_key)
+            limits.parking.succeeded(self.native_key if is_native else self.host_key)
             if self.share.is_probing and not is_native:
                 self.share.is_probing = False
                 self.turns.serve()
@@ -248,10 +199,10 @@ class Lane:
         return self.host_key
 
     def park(self, key: str, seconds: float | None) -> float:
-        return self._limits.park(key, seconds)
+        return self._limits.parking.park(key, seconds)
 
     def succeeded(self, key: str) -> None:
-        self._limits.succeeded(key)
+        self._limits.parking.succeeded(key)
 
     def now(self) -> float:
         return self._limits.clock()
@@ -261,9 +212,9 @@ class Lane:
         limits = self._limits
         if limits.allowances:
             self._park_what_has_long_to_wait(counts)
-        if not limits.parked:
+        if not limits.parking:
             return None
-        until = limits.parked_until(self._keys[counts])
+        until = limits.parking.until(self._keys[counts])
         if until is None:
             return None
         name = self._account.registry.name
@@ -322,7 +273,8 @@ class Lane:
                 now = limits.clock()
                 pause = allowance.pause(now)
                 if pause > LONGEST_PAUSE:
-                    limits.park_until(parking_key(counted.host, Counts(counted.what)), now + pause)
+                    key = parking_key(counted.host, Counts(counted.what))
+                    limits.parking.park_until(key, now + pause)
 
 
 class Turn:
@@ -347,11 +299,6 @@ class Turn:
         trace: TracebackType | None,
     ) -> None:
         self._lane.turns.leave(self._lane.share)
-
-
-def _holds(until: float, now: float) -> bool:
-    """Whether what was parked until a moment is so still."""
-    return now < until <= now + LONGEST_PARK
 
 
 def _parking_keys(places: tuple[str, str], kind: Counts) -> tuple[str, ...]:
