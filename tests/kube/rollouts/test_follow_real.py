@@ -293,7 +293,8 @@ async def test_a_stateful_set_stays_stuck_on_a_bad_pod_until_it_is_deleted(bench
     assert rollout.state is RolloutState.FAILED
     way_out = f"kubectl delete pod web-1 --namespace {bench.namespace}"
     assert f"holds up the update until it is deleted: {way_out}" in rollout.reasons[0]
-    bench.kubectl("delete", "pod", "web-1")
+    # Its own wait looks for the name, which another pod may have by then.
+    bench.kubectl("delete", "pod", "web-1", "--wait=false")
     assert (await bench.wait(good)).state is RolloutState.READY
 
 
