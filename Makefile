@@ -7,15 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+  --no-emit-index-url --no-emit-options --no-header
 
 .PHONY: venv aws-tools demo test check lint types layers bench soak fuzz docs lock clean
 
 venv: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): tests/requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
@@ -66,10 +68,11 @@ fuzz: venv
 docs: venv
 	$(BIN)/python -m watcher.cli.reference > docs/configuration.md
 
+# What runs (requirements.lock, also for the image), and with it what the tests need.
 lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --extra test --generate-hashes --allow-unsafe --strip-extras \
-	  --no-emit-index-url --no-emit-options --no-header --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra apprise --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra apprise --extra test --constraint requirements.lock --output-file tests/requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -8,6 +8,7 @@ from watcher.config.account_fields import ACCOUNT
 from watcher.config.clusters import CLUSTER
 from watcher.config.fields import Field, Kind, ListOf, PathValue, Section
 from watcher.config.pipelines import pipeline_section
+from watcher.config.serving import HTTP
 from watcher.config.triggers import TRIGGER
 
 LISTS = ("accounts", "clusters", "triggers", "pipelines")
@@ -22,6 +23,11 @@ def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) ->
                 doc="The state file. What was seen and decided is in it; keep it.",
                 example="./watcher.db",
                 default_doc="`$STATE_DIRECTORY/watcher.db`, else `watcher.db` beside the config",
+            ),
+            "http": Field(
+                HTTP,
+                doc="The HTTP side of the daemon: health, metrics, the API and inbound webhooks.",
+                default_doc="none; then nothing listens",
             ),
             "accounts": Field(
                 list_kind(ACCOUNT),

@@ -17,6 +17,7 @@ from watcher.config import (
     files,
     nodes,
     pipelines,
+    serving,
     triggers,
     yaml_nodes,
 )
@@ -29,6 +30,7 @@ from watcher.config.reading import Reading
 from watcher.core.account import Account
 from watcher.core.cluster import Cluster
 from watcher.core.pipeline import Pipeline
+from watcher.core.serving import HttpSettings
 from watcher.core.trigger import Trigger
 from watcher.errors import ConfigError, Problem
 
@@ -48,6 +50,7 @@ class Config:
     files: tuple[Path, ...]
     loaded: Signature
     clusters: tuple[Cluster, ...] = ()
+    http: HttpSettings | None = None
 
     @property
     def secret_variables(self) -> frozenset[str]:
@@ -102,6 +105,7 @@ class _Parts:
     lists: dict[str, list[Item]]
     state: Path
     problems: list[Problem]
+    http: HttpSettings | None = None
 
     @staticmethod
     def read(
@@ -135,8 +139,16 @@ class _Parts:
                 message = f"the key {key!r} is given twice"
                 reading.refuse_at(reading.lines[key], key, message, f"first at {place}")
             else:
-                self.state = Path(value)
+                self._take(key, value, reading)
             first.setdefault(key, reading)
+
+    def _take(self, key: str, value: Json, reading: Reading) -> None:
+        """What may stand once in all files together."""
+        match key:
+            case "state":
+                self.state = Path(value)
+            case "http":
+                self.http = serving.build(value, reading)
 
     def clusters(self, stages: Mapping[str, Kind], undoable: Container[str]) -> tuple[Cluster, ...]:
         """The clusters; what stages say of them, and of taking back, is checked."""
@@ -170,6 +182,7 @@ class _Parts:
             triggers=tuple(trigger for trigger in built_triggers if trigger is not None),
             pipelines=tuple(built_pipelines.values()),
             clusters=known_clusters,
+            http=self.http,
             files=tuple(name.absolute() for name in names),
             loaded=signature,
         )

@@ -262,4 +262,6 @@ _DIALECTS: Migration = (
     """,
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK, _DIALECTS)
+_SERVICE: Migration = ()
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK, _DIALECTS, _SERVICE)

@@ -1,0 +1,25 @@
+"""Where the daemon's HTTP side listens, and who may use it (SPEC 9). Values only."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8484
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """`host` is an IP address or `localhost`. `token_file` is for the API, the page and, where
+    `hook_token_file` is None, for senders of webhooks. Port 0 takes any that is free."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    token_file: Path | None = None
+    hook_token_file: Path | None = None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it: then no token is needed."""
+        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback

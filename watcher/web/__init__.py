@@ -1,0 +1,1 @@
+"""The HTTP side of the daemon: health, metrics, the API, inbound webhooks (SPEC 9)."""
