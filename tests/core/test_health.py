@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from watcher.core.health import BOOKKEEPING, planned_check, repository_state
+from watcher.core.health import (
+    BOOKKEEPING,
+    Ailment,
+    Complaint,
+    HealthReport,
+    is_overdue,
+    planned_check,
+    repository_state,
+)
 from watcher.core.poll import RepositoryState, RepositoryStatus
 
 NOW = 100_000.0
@@ -54,3 +62,32 @@ def test_the_next_check_of_a_running_daemon_is_never_past(
     values: dict[str, float], due: float | None
 ) -> None:
     assert planned_check(status(**values), now=NOW, interval=INTERVAL) == due
+
+
+@pytest.mark.parametrize(
+    ("last_success", "now", "overdue"),
+    [
+        pytest.param(None, 100.0, False, id="not polled yet, just started"),
+        pytest.param(None, 181.0, True, id="never polled since the start"),
+        pytest.param(90.0, 270.0, False, id="a success in time"),
+        pytest.param(90.0, 271.0, True, id="a success too long ago"),
+        pytest.param(
+            -9000.0, 100.0, False, id="a success before a long stop counts from the start"
+        ),
+    ],
+)
+def test_a_repository_is_overdue_whatever_kept_it_from_being_polled(
+    last_success: float | None, now: float, *, overdue: bool
+) -> None:
+    failing = RepositoryStatus(account="a", repository="r", last_success=last_success, failures=3)
+    found = is_overdue(failing, now=now, since=0.0, interval=timedelta(minutes=1))
+    assert found is overdue
+
+
+def test_a_restart_is_asked_for_only_where_something_stands_still() -> None:
+    stale = Complaint(ailment=Ailment.STALE, about="hub/web", message="no poll for 5 min")
+    stuck = Complaint(ailment=Ailment.STUCK, about="loop", message="no turn for 60 s")
+    ill = HealthReport(ready=True, complaints=(stale,))
+    assert (ill.well, ill.alive) == (False, True)
+    assert not HealthReport(ready=True, complaints=(stale, stuck)).alive
+    assert HealthReport(ready=False).well

@@ -3,12 +3,64 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from watcher.core.poll import RepositoryState, RepositoryStatus
 
 STALE_INTERVALS = 3  # SPEC 3.1 `stale_after`
 BOOKKEEPING = timedelta(minutes=1)  # how old a daemon's status may be in its file (SPEC 5)
+
+
+class Ailment(StrEnum):
+    """What can be wrong with the daemon as a whole (SPEC 9, `/healthz`)."""
+
+    STUCK = "stuck"  # the event loop, the metronome, the state's thread or a worker stands still
+    STALE = "stale"  # a repository had no successful poll for too long, whatever the reason
+    STATE = "state"  # the state file can't be written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """One thing that is wrong. `about` names it: `ACCOUNT/REPOSITORY`, or the part that stands."""
+
+    ailment: Ailment
+    about: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthReport:
+    """How the daemon fares. `ready`: config and state are settled, and each account was answered
+    once (or refused for a reason that is shown). A restart helps only where something is stuck."""
+
+    ready: bool
+    complaints: tuple[Complaint, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        return not self.complaints
+
+    @property
+    def alive(self) -> bool:
+        """Whether it goes on working: what a supervisor that can only restart has to know."""
+        return all(complaint.ailment is not Ailment.STUCK for complaint in self.complaints)
+
+
+def is_overdue(
+    status: RepositoryStatus,
+    *,
+    now: float,
+    since: float,
+    interval: timedelta,
+    stale_after: timedelta | None = None,
+) -> bool:
+    """Whether a repository had no successful poll for too long, also where that is known to fail
+    or to be parked. Times are seconds since the epoch; `since` is when polling began."""
+    limit = stale_after if stale_after is not None else interval * STALE_INTERVALS
+    last = since if status.last_success is None else max(status.last_success, since)
+    return now - last > limit.total_seconds()
 
 
 def repository_state(
