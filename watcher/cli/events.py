@@ -12,16 +12,16 @@ from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import warn
 from watcher.cli.session import find_pipeline, load_config, open_store, read_store
-from watcher.cli.shapes import execution_json
 from watcher.core.verdict import Verdict
 from watcher.errors import UsageError
+from watcher.views.events import NOT_EVENTS, rejection_json
+from watcher.views.executions import execution_json
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.deployment import Rejection
     from watcher.store.sqlite import EventSelector, Store
 
-NOT_EVENTS = frozenset({Verdict.NO_MATCH.value, Verdict.UNWANTED_CHANGE.value})
 SELECTOR = "EVENT|BATCH|TRIGGER|ACCOUNT/REPOSITORY"
 
 
@@ -131,7 +131,7 @@ def rejected(invocation: Invocation, pipeline: str | None) -> None:
     with read_store(config) as store:
         found = store.rejections(pipeline) if store is not None else []
     if invocation.json:
-        output.print_json([_rejection_json(rejection) for rejection in found])
+        output.print_json([rejection_json(rejection) for rejection in found])
         return
     now = invocation.now()
     output.table(
@@ -196,20 +196,6 @@ def _rejected(
             f"there is no rejection {unknown[0]}", hint="`watcher events rejected` lists them"
         )
     return [each for each in found if not numbers or each.number in numbers]
-
-
-def _rejection_json(rejection: Rejection) -> dict[str, Any]:
-    return {
-        "number": rejection.number,
-        "time": output.rfc3339(rejection.time),
-        "pipeline": rejection.pipeline,
-        "account": rejection.account,
-        "repository": rejection.repository,
-        "tag": rejection.tag,
-        "digest": rejection.digest,
-        "execution": rejection.execution,
-        "reason": rejection.reason,
-    }
 
 
 def _held(store: Store, selector: str) -> tuple[EventSelector, frozenset[int]]:

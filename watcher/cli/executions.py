@@ -10,9 +10,9 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import load_config, open_store, read_store
-from watcher.cli.shapes import execution_json
 from watcher.core.pipeline import ExecutionStatus
 from watcher.errors import UsageError
+from watcher.views.executions import execution_json
 
 if TYPE_CHECKING:
     from datetime import datetime

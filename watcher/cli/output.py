@@ -42,6 +42,8 @@ def print_json(value: object) -> None:
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
+        from watcher.views.times import rfc3339
+
         return rfc3339(value)
     if isinstance(value, Path):
         return str(value)
@@ -205,15 +207,6 @@ def progress(title: str, total: int | None) -> Iterator[Meter]:
 
     with Progress(console=Console(file=sys.stderr), transient=True) as bar:
         yield _Bar(bar, bar.add_task(title, total=total))
-
-
-def rfc3339(when: datetime | float | None) -> str | None:
-    """RFC 3339 in UTC, as `--json` shows times; seconds since the epoch are taken too."""
-    if when is None:
-        return None
-    if isinstance(when, int | float):
-        when = datetime.fromtimestamp(when, UTC)
-    return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_time(text: str | datetime | float | None) -> datetime | None:

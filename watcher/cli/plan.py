@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import load_config, read_store
+from watcher.views.times import rfc3339
 
 if TYPE_CHECKING:
     from watcher.cli.prediction import AccountCost, Cost
@@ -144,7 +145,7 @@ def _left_row(left: Left) -> dict[str, Any]:
         "counted": left.what,
         "allowed": left.quota.allowed,
         "remaining": left.quota.remaining,
-        "resets": output.rfc3339(left.quota.resets),
+        "resets": rfc3339(left.quota.resets),
     }
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.cli import output
 from watcher.cli.session import read_store
-from watcher.cli.shapes import execution_json
 from watcher.core.verdict import Verdict
+from watcher.views.executions import execution_json
+from watcher.views.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ def poll_json(poll: PollOutcome, advice: _Advice) -> dict[str, Any]:
         "executions": list(poll.executions),
         "error": str(poll.error) if poll.error else None,
         "hint": advice.for_poll(poll),
-        "parked_until": output.rfc3339(poll.until),
+        "parked_until": rfc3339(poll.until),
     }
 
 

@@ -72,7 +72,7 @@ def _show_hosts(invocation: Invocation, config: Config, selection: str | None) -
     now = invocation.now()
     with read_store(config) as store:
         if invocation.json:
-            output.print_json(list(host_status.rows(config, store, chosen, now)))
+            output.print_json(host_status.rows(config, store, chosen, now))
         else:
             host_status.show(config, store, chosen, now)
 
@@ -87,15 +87,19 @@ def _state(row: dict[str, Any], now: datetime) -> str:
 def _rows(
     config: Config, store: Store | None, selection: str | None, now: float
 ) -> Iterator[dict[str, Any]]:
+    from watcher.core.health import BOOKKEEPING
+    from watcher.views.repositories import repository_json
+
     chosen, repository = select(config, selection)
     blocked = store.blocked() if store is not None else {}
     attended = _is_attended(config)
+    lag = BOOKKEEPING if attended else timedelta(0)
     for account in config.accounts:
         if chosen not in (None, account.name):
             continue
         for found in watched(config, account, store):
             if repository in (None, found.repository):
-                yield _row(account, found, blocked, now, attended=attended)
+                yield repository_json(account, found, blocked, now, attended=attended, lag=lag)
 
 
 def _is_attended(config: Config) -> bool:
@@ -110,72 +114,10 @@ def _is_attended(config: Config) -> bool:
 
 def watched(config: Config, account: Account, store: Store | None) -> list[RepositoryStatus]:
     """What the account watches, also what was not polled yet."""
-    from watcher.core.poll import RepositoryStatus
-    from watcher.engine.repositories import RepositoryList
+    from watcher.views import repositories
 
     found = store.repository_statuses(account.name) if store is not None else []
-    stored = {status.repository: status for status in found}
-    known = [name for name, status in stored.items() if status.known]
-    names = RepositoryList(account, config.triggers, known).names
-    return [
-        stored.get(name) or RepositoryStatus(account=account.name, repository=name)
-        for name in names
-    ]
-
-
-def _row(
-    account: Account,
-    found: RepositoryStatus,
-    blocked: dict[str, float],
-    now: float,
-    *,
-    attended: bool,
-) -> dict[str, Any]:
-    from watcher.core.health import BOOKKEEPING, planned_check, repository_state
-    from watcher.core.schedule import interval
-
-    gap = interval(account.poll, now)
-    until, parked_by = _parked(account, blocked, now)
-    state = repository_state(
-        found,
-        now=now,
-        interval=gap,
-        stale_after=account.stale_after,
-        blocked_until=until,
-        lag=BOOKKEEPING if attended else timedelta(0),
-    )
-    due = planned_check(found, now=now, interval=gap) if attended else _left(found.next_check, now)
-    return {
-        "account": found.account,
-        "repository": found.repository,
-        "state": state.value,
-        "tags": found.tags,
-        "last_check": output.rfc3339(found.last_check),
-        "last_success": output.rfc3339(found.last_success),
-        "last_error": found.last_error,
-        "next_check": output.rfc3339(due),
-        "parked_until": output.rfc3339(until),
-        "parked_by": parked_by,
-    }
-
-
-def _left(planned: float | None, now: float) -> float | None:
-    """What a daemon that has gone had planned; once that is over, nobody keeps to it."""
-    return planned if planned is not None and planned > now else None
-
-
-def _parked(
-    account: Account, blocked: dict[str, float], now: float
-) -> tuple[float | None, str | None]:
-    """Until when nothing is asked with the account, and whether for its host's sake or its own."""
-    from watcher.core.host import place_of
-
-    host = account.registry.name
-    whole, own = blocked.get(host, 0.0), blocked.get(place_of(host, account.name), 0.0)
-    until = max(whole, own)
-    if until <= now:
-        return None, None
-    return until, "host" if whole >= own else "account"
+    return repositories.watched(account, config.triggers, found)
 
 
 @command("activity", short_help="What was seen, and what became of it.")

@@ -227,7 +227,7 @@ def _finish(invocation: Invocation, config: Config, identifier: str, *, wait: bo
         with open_store(config) as store:
             execution = find_execution(store, identifier)
     if invocation.json:
-        from watcher.cli.shapes import execution_json
+        from watcher.views.executions import execution_json
 
         output.print_json(execution_json(execution))
     elif wait:

@@ -1,10 +1,10 @@
-"""The JSON shapes of SPEC 8: executions and their stages. Times are RFC 3339 in UTC."""
+"""The JSON shapes of executions and their stages (SPEC 8), for the command line and the API."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from watcher.cli.output import rfc3339
+from watcher.views.times import rfc3339
 
 if TYPE_CHECKING:
     from watcher.core.pipeline import Execution, StageRun
