@@ -2,7 +2,9 @@
 
     WatcherError                 message, hint, temporary, retry_after
     ├── ConfigError              all problems of a config, with file, line and key path (exit 2)
-    ├── UsageError               a command asked for what does not exist or may not be (exit 2)
+    ├── UsageError               a command or request asks for what may not be (exit 2)
+    │   └── UnknownName          it names what does not exist
+    ├── ListenError              the HTTP side can't have its address (exit 2)
     ├── StateError               the state file can't be used; it is never replaced by a new one
     │   ├── StateLocked          another process holds it (exit 3)
     │   ├── StateCorrupt         SQLite says that it is damaged
@@ -84,7 +86,15 @@ class ConfigError(WatcherError):
 
 
 class UsageError(WatcherError):
-    """The command line asks for something that does not exist or may not be."""
+    """The command line, or a request of the API, asks for something that may not be."""
+
+
+class UnknownName(UsageError):
+    """It names an account, repository, trigger, run or event that does not exist."""
+
+
+class ListenError(WatcherError):
+    """The HTTP side can't have the address that the config gives it."""
 
 
 class StateError(WatcherError):

@@ -31,13 +31,15 @@ HEAVY = (
     "httpx",
     "jinja2",
     "kubernetes",
+    "prometheus_client",
     "pydantic",
     "rich",
     "ruamel",
-    "kubernetes",
     "semantic_version",
+    "starlette",
     "structlog",
     "tenacity",
+    "uvicorn",
 )
 DRIVER = """\
 import json, sys

@@ -20,7 +20,9 @@ def exit_code(error: BaseException) -> int:
     match error:
         case errors.StateLocked():
             return LOCKED
-        case errors.ConfigError() | errors.UsageError() | click.UsageError():
+        case errors.ConfigError() | errors.ListenError():
+            return USAGE
+        case errors.UsageError() | click.UsageError():
             return USAGE
         case click.Abort() | KeyboardInterrupt():
             return INTERRUPTED

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watcher.config.load import Config
 from watcher.core.account import Account
@@ -24,9 +24,12 @@ from watcher.engine.poll_outcome import PollOutcome
 from watcher.engine.rules import Rules
 from watcher.engine.ticker import Ticker
 from watcher.engine.watch import AccountWatch
-from watcher.errors import ConfigError, StateError
+from watcher.errors import ConfigError, ListenError, StateError
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
+
+if TYPE_CHECKING:
+    from watcher.web.server import HttpServer
 
 FIRST_BOOKKEEPING = timedelta(seconds=5)
 RECOGNITION_LOOK = timedelta(hours=1)
@@ -58,10 +61,13 @@ class Service:
     async def run(self) -> None:
         """Work until a signal asks to stop."""
         app = self._app
+        http = self._http_server()
         self._handle_signals()
         runner = app.runner()
         async with asyncio.TaskGroup() as group:
             self._group = group
+            if http is not None:
+                group.create_task(http.serve(), name="http")
             runner_task = group.create_task(runner.run(), name="runner")
             for name in app.members:
                 self._start(name)
@@ -78,6 +84,8 @@ class Service:
             app.log.info(Event.STARTED, accounts=len(app.members), state=str(app.config.state))
             await self._stop.wait()
             app.log.info(Event.STOPPING)
+            if http is not None:
+                http.stop()
             await self._stop_polling()
             await runner.close()
             await runner_task
@@ -86,6 +94,15 @@ class Service:
 
     def stop(self) -> None:
         self._stop.set()
+
+    def _http_server(self) -> HttpServer | None:
+        """The HTTP side, which can be connected to from now on; raises ListenError."""
+        settings = self._app.config.http
+        if settings is None:
+            return None
+        from watcher.daemon.http_side import http_server
+
+        return http_server(self._app, settings)
 
     def _start(self, name: str) -> None:
         """Set one account to work: its schedule, and as many workers as it may have."""
@@ -192,10 +209,9 @@ class Service:
         async with self._reloading:
             try:
                 config = await asyncio.to_thread(self._load)
-                if config.state != app.config.state:
-                    raise StateError("the state file can't change while running; restart for it")
+                _check_unchanged(app.config, config)
                 switches = await app.store.run(lambda store: store.enabled_overrides())
-            except (ConfigError, StateError) as error:
+            except (ConfigError, ListenError, StateError) as error:
                 app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
                 return
             await self._adopt(config, switches)
@@ -246,7 +262,8 @@ def run(
     environment: Mapping[str, str],
     command: str,
 ) -> int:
-    """Run until a signal; the exit code. Raises ConfigError and StateError at the start."""
+    """Run until a signal; the exit code. Raises ConfigError, StateError and ListenError at the
+    start."""
 
     async def work() -> None:
         config = load()
@@ -266,6 +283,14 @@ def run(
         log.error(Event.INTERNAL_ERROR, error=repr(_first(group)))
         return 1
     return 0
+
+
+def _check_unchanged(before: Config, after: Config) -> None:
+    """What is opened once, at the start. Raises StateError and ListenError."""
+    if after.state != before.state:
+        raise StateError("the state file can't change while running; restart for it")
+    if after.http != before.http:
+        raise ListenError("`http` can't change while running; restart for it")
 
 
 def _first(error: BaseException) -> BaseException:

@@ -38,6 +38,10 @@ class Event(StrEnum):
     ROLLBACK_FAILED = "rollback_failed"
     ROLLBACK_SKIPPED = "rollback_skipped"
     REQUEST_SERVED = "request_served"
+    LISTENING = "listening"
+    CONNECTIONS_SHED = "connections_shed"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    TOKEN_UNUSABLE = "token_unusable"  # noqa: S105
     STATE_FAILED = "state_failed"
     INTERNAL_ERROR = "internal_error"
     LIBRARY = "library"

@@ -1,0 +1,168 @@
+"""Who may use the HTTP side: who holds the token; where none is demanded, who is on this machine.
+
+A token is read from its file again whenever that changed, and a file that can't be used lets nobody
+in. Without a token only a loopback address is listened on; but any page in a browser of this
+machine can send requests there, so those that come by another name (DNS rebinding) or from another
+origin are refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from watcher.core.serving import HttpSettings
+from watcher.telemetry.events import Event
+from watcher.telemetry.log import Log
+from watcher.web.refusals import Refused
+
+MOST_WRONG, WRONG_SECONDS = 30, 60.0
+"""Wrong tokens that are answered 401 in so many seconds; more of them are answered 429. The right
+one is always let in."""
+
+_LONGEST_TOKEN = 4096
+
+
+class TokenFile:
+    """A token as its file has it now."""
+
+    def __init__(self, path: Path, *, log: Log) -> None:
+        self._path = path
+        self._log = log
+        self._signature: tuple[int, int, int] | None = None
+        self._token: bytes | None = None
+        self._complaint: str | None = None
+
+    def is_held_by(self, given: bytes) -> bool:
+        """Whether this is the token; compared in constant time. Raises Refused (503) when the
+        file is missing, empty or too large."""
+        self._look()
+        if self._token is None:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "not available")
+        return hmac.compare_digest(self._token, given)
+
+    def _look(self) -> None:
+        """Read the file if it changed since; what is wrong with it is said once."""
+        try:
+            found = self._path.stat()
+            signature = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if signature != self._signature:
+                self._token = self._read()
+                self._signature = signature
+            complaint = None if self._token else "it is empty or too large"
+        except OSError as error:
+            self._token = self._signature = None
+            complaint = error.strerror or str(error)
+        if complaint is not None and complaint != self._complaint:
+            self._log.error(Event.TOKEN_UNUSABLE, file=str(self._path), error=complaint)
+        self._complaint = complaint
+
+    def _read(self) -> bytes | None:
+        with self._path.open("rb") as file:
+            token = file.read(_LONGEST_TOKEN + 1).strip()
+        return token if 0 < len(token) <= _LONGEST_TOKEN else None
+
+
+class Gate:
+    """Decides about each request to what strangers may not see or do."""
+
+    def __init__(self, token: TokenFile | None, *, log: Log, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._token = token
+        self._log = log
+        self._clock = clock
+        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
+        self._said: float | None = None
+
+    def check(self, request: HTTPConnection) -> None:
+        """Raises Refused for whom it does not let in."""
+        if self._token is None:
+            _check_local(request)
+        else:
+            self._check_token(self._token, request)
+
+    def lets_in(self, request: HTTPConnection) -> bool:
+        """The same as an answer; nothing is counted, and a missing token is no news."""
+        if self._token is None or "authorization" in request.headers:
+            try:
+                self.check(request)
+            except Refused:
+                return False
+            return True
+        return False
+
+    def _check_token(self, token: TokenFile, request: HTTPConnection) -> None:
+        given = _bearer(request)
+        if given is not None and token.is_held_by(given):
+            return
+        if given is not None:
+            self._count_wrong(request)
+        raise Refused(
+            HTTPStatus.UNAUTHORIZED,
+            "unauthorized",
+            "send the header `Authorization: Bearer TOKEN`",
+            headers={"www-authenticate": "Bearer"},
+        )
+
+    def _count_wrong(self, request: HTTPConnection) -> None:
+        now = self._clock()
+        while self._wrong and now - self._wrong[0] > WRONG_SECONDS:
+            self._wrong.popleft()
+        if self._said is None or now - self._said > WRONG_SECONDS:
+            self._said = now
+            client = request.client.host if request.client else None
+            self._log.warning(Event.TOKEN_REFUSED, client=client, path=request.url.path)
+        if len(self._wrong) == MOST_WRONG:
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too many wrong tokens",
+                headers={"retry-after": str(int(WRONG_SECONDS))},
+            )
+        self._wrong.append(now)
+
+
+def api_token(settings: HttpSettings, log: Log) -> TokenFile | None:
+    """The token of the API and the page."""
+    return None if settings.token_file is None else TokenFile(settings.token_file, log=log)
+
+
+def hook_token(settings: HttpSettings, log: Log) -> TokenFile | None:
+    """The token of senders of webhooks: their own, else that of the API."""
+    path = settings.hook_token_file or settings.token_file
+    return None if path is None else TokenFile(path, log=log)
+
+
+def _bearer(request: HTTPConnection) -> bytes | None:
+    """The token of the Authorization header (RFC 6750), as the bytes that came."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    token = given.strip()
+    return token.encode("latin-1") if scheme.lower() == "bearer" and token else None
+
+
+def _check_local(request: HTTPConnection) -> None:
+    host = request.headers.get("host", "")
+    if not _is_loopback_name(host):
+        raise Refused(
+            HTTPStatus.FORBIDDEN,
+            "this address is for this machine alone",
+            "ask for it as 127.0.0.1 or localhost, or set `http.token_file`",
+        )
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        raise Refused(HTTPStatus.FORBIDDEN, "requests of other sites are refused")
+
+
+def _is_loopback_name(host: str) -> bool:
+    """Whether the Host header names this machine as only itself does; whatever the port."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

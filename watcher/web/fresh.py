@@ -1,0 +1,31 @@
+"""An answer that is made at most once a second, however many ask for it: what strangers may ask
+for must not cost the polls their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+KEPT_SECONDS = 1.0
+
+Value = TypeVar("Value")
+
+
+class Fresh(Generic[Value]):
+    """Makes a value and keeps it for a second; who asks meanwhile waits for the same one."""
+
+    def __init__(self, make: Callable[[], Awaitable[Value]], *, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._make = make
+        self._clock = clock
+        self._making = asyncio.Lock()
+        self._made: tuple[float, Value] | None = None
+
+    async def get(self) -> Value:
+        async with self._making:
+            now = self._clock()
+            if self._made is None or now - self._made[0] >= KEPT_SECONDS:
+                self._made = (now, await self._make())
+            return self._made[1]

@@ -1,0 +1,36 @@
+"""What a client may take of the daemon, whoever it is: seconds, bytes, connections. Values only.
+
+Polling comes first: whatever is beyond these is cut off, and the registries are asked in time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`head_seconds` is for the request line and headers from the moment they may come,
+    `body_seconds` for the body, `answer_seconds` until the answer was handed over, `linger_seconds`
+    until the client took it, `drain_seconds` for all answers under way when the daemon stops.
+    `bodies_bytes` is for the bodies of all requests under way together."""
+
+    connections: int = 128
+    head_seconds: float = 10.0
+    body_seconds: float = 20.0
+    answer_seconds: float = 30.0
+    idle_seconds: int = 5
+    linger_seconds: float = 5.0
+    drain_seconds: int = 3
+    head_bytes: int = 64 * KIB
+    body_bytes: int = MIB
+    bodies_bytes: int = 16 * MIB
+    backlog: int = 64
+
+    @property
+    def request_bytes(self) -> int:
+        """What a connection may send for one request in all, with the framing of chunks; also of
+        a body that is no longer wanted."""
+        return self.head_bytes + 2 * self.body_bytes
