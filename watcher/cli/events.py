@@ -11,8 +11,10 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import warn
-from watcher.cli.session import find_pipeline, load_config, open_store, read_store
+from watcher.cli.session import load_config, open_store, read_store
+from watcher.config.lookup import find_pipeline
 from watcher.core.verdict import Verdict
+from watcher.engine import by_hand
 from watcher.errors import UsageError
 from watcher.views.events import NOT_EVENTS, rejection_json
 from watcher.views.executions import execution_json
@@ -20,7 +22,6 @@ from watcher.views.executions import execution_json
 if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.deployment import Rejection
-    from watcher.store.sqlite import EventSelector, Store
 
 SELECTOR = "EVENT|BATCH|TRIGGER|ACCOUNT/REPOSITORY"
 
@@ -81,11 +82,9 @@ def release(invocation: Invocation, selector: str) -> None:
     has rejected since are recorded as rejected."""
     config = load_config(invocation)
     with open_store(config) as store:
-        chosen, taken = _held(store, selector)
-        queued = store.release(chosen, config.triggers)
-        runs = [run for run in map(store.execution, queued) if run is not None]
-        rejected = [e for e in store.events(Verdict.REJECTED.value) if e["id"] in taken]
-    for event in rejected:
+        released = by_hand.release(store, selector, config.triggers)
+    runs = released.runs
+    for event in released.rejected:
         warn(f"event {event['id']} ({event['tag']}) is not released: {event['reason']}")
     if invocation.json:
         output.print_json([execution_json(run) for run in runs])
@@ -102,8 +101,7 @@ def drop(invocation: Invocation, selector: str) -> None:
     """Let held events go without a run; they can still be replayed."""
     config = load_config(invocation)
     with open_store(config) as store:
-        chosen, _ = _held(store, selector)
-        dropped = list(store.drop(chosen))
+        dropped = list(by_hand.drop(store, selector))
     _tell(invocation, {"dropped": dropped}, f"dropped: {output.count(len(dropped), 'event')}")
 
 
@@ -115,9 +113,7 @@ def replay(invocation: Invocation, event: int) -> None:
     planned then. A rejected image has to be cleared first."""
     config = load_config(invocation)
     with open_store(config) as store:
-        identifier = store.replay(event)
-        run = store.execution(identifier)
-        assert run is not None  # it was queued a moment ago
+        run = by_hand.replay(store, event)
     _tell(invocation, execution_json(run), f"execution {run.id} is queued: {run.pipeline.name}")
 
 
@@ -196,33 +192,6 @@ def _rejected(
             f"there is no rejection {unknown[0]}", hint="`watcher events rejected` lists them"
         )
     return [each for each in found if not numbers or each.number in numbers]
-
-
-def _held(store: Store, selector: str) -> tuple[EventSelector, frozenset[int]]:
-    """The selector and the events it takes; raises UsageError when that is none of the held."""
-    from watcher.store.sqlite import EventSelector
-
-    chosen = EventSelector.parse(selector)
-    held = store.events(Verdict.HELD.value)
-    taken = frozenset(event["id"] for event in held if _takes(chosen, event))
-    if not taken:
-        batches = sorted({str(event["batch"]) for event in held})
-        raise UsageError(
-            f"{selector!r} takes no held event",
-            hint=f"held are the batches {', '.join(batches)}" if batches else "nothing is held",
-        )
-    return chosen, taken
-
-
-def _takes(chosen: EventSelector, event: dict[str, Any]) -> bool:
-    wanted = {
-        "id": chosen.event,
-        "batch": chosen.batch,
-        "trigger": chosen.trigger,
-        "account": chosen.account,
-        "repository": chosen.repository,
-    }
-    return all(value in (None, event[key]) for key, value in wanted.items())
 
 
 def _tell(invocation: Invocation, shape: dict[str, Any], line: str) -> None:

@@ -11,14 +11,13 @@ from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import load_config, open_store, read_store
 from watcher.core.pipeline import ExecutionStatus
-from watcher.errors import UsageError
+from watcher.engine import by_hand
 from watcher.views.executions import execution_json
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from watcher.core.pipeline import Execution, StageRun
-    from watcher.store.sqlite import Store
 
 STATUSES = [status.value for status in ExecutionStatus]
 
@@ -41,7 +40,7 @@ def executions(
     config = load_config(invocation)
     with read_store(config) as store:
         if identifier is not None:
-            found = [find_execution(store, identifier)]
+            found = [by_hand.find_execution(store, identifier)]
         elif store is None:
             found = []
         else:
@@ -54,16 +53,6 @@ def executions(
         _print_one(found[0], invocation.now())
     else:
         _print_list(found, invocation.now())
-
-
-def find_execution(store: Store | None, identifier: str) -> Execution:
-    """By its id or the beginning of it; raises UsageError when there is none."""
-    found = store.execution(identifier) if store is not None else None
-    if found is None:
-        raise UsageError(
-            f"there is no execution {identifier!r}", hint="`watcher executions` lists them"
-        )
-    return found
 
 
 def _print_list(found: list[Execution], now: datetime) -> None:
@@ -168,11 +157,7 @@ def cancel(invocation: Invocation, identifier: str) -> None:
     """Cancel a run that is queued, waiting or running; a running stage is stopped by the daemon."""
     config = load_config(invocation)
     with open_store(config) as store:
-        found = find_execution(store, identifier)
-        if found.status.is_final:
-            raise UsageError(f"execution {found.id} is over: {found.status.value}")
-        store.request_cancel(found.id)
-        after = find_execution(store, found.id)
+        after = by_hand.cancel(store, identifier)
     _tell(invocation, after, "is to be canceled" if not after.status.is_final else "is canceled")
 
 
@@ -183,14 +168,7 @@ def retry(invocation: Invocation, identifier: str) -> None:
     """Take a failed or canceled run up again from the stage where it ended."""
     config = load_config(invocation)
     with open_store(config) as store:
-        found = find_execution(store, identifier)
-        if found.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELED):
-            raise UsageError(
-                f"execution {found.id} is {found.status.value}",
-                hint="only a failed or canceled run can be retried",
-            )
-        store.retry(found.id)
-        after = find_execution(store, found.id)
+        after = by_hand.retry(store, identifier)
     _tell(invocation, after, "is queued again")
 
 

@@ -9,13 +9,9 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.session import (
-    find_account,
-    find_trigger,
-    known_repository,
-    load_config,
-    read_store,
-)
+from watcher.cli.session import load_config, read_store
+from watcher.config.lookup import find_account, find_trigger
+from watcher.engine.firing import known_repository
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:

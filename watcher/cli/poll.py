@@ -16,7 +16,8 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK
-from watcher.cli.session import load_config, open_store, select
+from watcher.cli.session import load_config, open_store
+from watcher.config.lookup import select
 from watcher.errors import StateLocked, UsageError
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.manifests import APPLY, RENDER
 from watcher.cli.onlooker import OneClient, context_for, execution_of
 from watcher.cli.registry import client_for
-from watcher.cli.session import find_pipeline, find_trigger, load_config
+from watcher.cli.session import load_config
+from watcher.config.lookup import find_pipeline, find_trigger
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,24 +5,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from watcher.cli.base import Invocation
-from watcher.errors import UsageError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
-    from watcher.core.account import Account
-    from watcher.core.change import KnownRepository
-    from watcher.core.pipeline import Pipeline
-    from watcher.core.trigger import Trigger
     from watcher.store.sqlite import Store
     from watcher.telemetry.log import Log
-
-
-_Named = TypeVar("_Named")
 
 
 def load_config(invocation: Invocation) -> Config:
@@ -59,43 +51,3 @@ def read_store(config: Config) -> Iterator[Store | None]:
         return
     with open_store(config) as store:
         yield store
-
-
-def known_repository(store: Store | None, account: str, repository: str) -> KnownRepository:
-    """What is stored of a repository; nothing before the first run."""
-    from watcher.core.change import KnownRepository
-
-    if store is not None:
-        return store.known(account, repository)
-    return KnownRepository(account=account, repository=repository, baselined=False)
-
-
-def select(config: Config, text: str | None) -> tuple[str | None, str | None]:
-    """`ACCOUNT`, `ACCOUNT/REPOSITORY` or nothing, as account and repository."""
-    if not text:
-        return None, None
-    name, _, repository = text.partition("/")
-    account = find_account(config, name)
-    return name, account.registry.canonical_repository(repository) if repository else None
-
-
-def find_account(config: Config, name: str) -> Account:
-    return _find({account.name: account for account in config.accounts}, "account", name)
-
-
-def find_trigger(config: Config, name: str) -> Trigger:
-    return _find({trigger.name: trigger for trigger in config.triggers}, "trigger", name)
-
-
-def find_pipeline(config: Config, name: str) -> Pipeline:
-    return _find({pipeline.name: pipeline for pipeline in config.pipelines}, "pipeline", name)
-
-
-def _find(named: Mapping[str, _Named], kind: str, name: str) -> _Named:
-    if name in named:
-        return named[name]
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, named, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(named) or 'none'}"
-    raise UsageError(f"there is no {kind} {name!r} in the config", hint=hint)

@@ -10,7 +10,8 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.session import load_config, read_store, select
+from watcher.cli.session import load_config, read_store
+from watcher.config.lookup import select
 from watcher.errors import StateError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.session import find_trigger, load_config, open_store
+from watcher.cli.session import load_config, open_store
+from watcher.config.lookup import find_trigger
 
 
 @command("enable", short_help="Switch a trigger on.")

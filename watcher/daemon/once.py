@@ -15,7 +15,7 @@ from watcher.config.load import Config
 from watcher.core.account import Account
 from watcher.daemon.app import App, Member, looking, opened
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
-from watcher.errors import UsageError, WatcherError
+from watcher.errors import UnknownName, WatcherError
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
@@ -24,7 +24,7 @@ _POLLS_PER_CONNECTION = 4  # a TLS handshake costs as much CPU as about three po
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which repositories: all, one account's, or one. Raises UsageError when there is no such."""
+    """Which repositories: all, one account's, or one. Raises UnknownName when there is no such."""
 
     account: str | None = None
     repository: str | None = None
@@ -40,7 +40,7 @@ class Selection:
     def check(self, config: Config) -> None:
         names = [account.name for account in config.accounts]
         if self.account is not None and self.account not in names:
-            raise UsageError(
+            raise UnknownName(
                 f"there is no account {self.account!r} in the config",
                 hint=f"accounts are: {', '.join(names) or 'none'}",
             )
@@ -53,7 +53,7 @@ class Selection:
             return member.repositories.names
         name = member.account.registry.canonical_repository(self.repository)
         if not member.repositories.has(name):
-            raise UsageError(
+            raise UnknownName(
                 f"account {member.account.name!r} does not watch {name!r}",
                 hint="`watcher status` lists what is watched",
             )

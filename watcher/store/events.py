@@ -18,7 +18,7 @@ from watcher.core.pipeline import Json, NewExecution
 from watcher.core.poll import PollRecord
 from watcher.core.trigger import Trigger, raised
 from watcher.core.verdict import Decision, Verdict
-from watcher.errors import UsageError
+from watcher.errors import UnknownName, UsageError
 from watcher.store import executions, rejections
 from watcher.store.rows import (
     load_executions,
@@ -174,8 +174,8 @@ def drop(db: sqlite3.Connection, selector: EventSelector) -> tuple[int, ...]:
 def replay(db: sqlite3.Connection, event: int, at: datetime) -> str:
     """Queue the run of an old event once more, under a key of its own; its id.
 
-    Raises UsageError when there is no such event, or none that ever had a run to queue, or when a
-    rollback rejected its image.
+    Raises UnknownName when there is no such event; UsageError when it never had a run to queue, or
+    when a rollback rejected its image.
     """
     row = db.execute(
         "SELECT d.execution, d.replays + 1, h.execution, d.outcome FROM decision d "
@@ -183,7 +183,7 @@ def replay(db: sqlite3.Connection, event: int, at: datetime) -> str:
         (event,),
     ).fetchone()
     if row is None:
-        raise UsageError(f"there is no event {event}", hint="`watcher events ls` lists them")
+        raise UnknownName(f"there is no event {event}", hint="`watcher events ls` lists them")
     execution, number, held, outcome = row
     if outcome == Verdict.HELD.value:
         raise UsageError(f"event {event} is held", hint=f"`watcher events release {event}`")

@@ -1,0 +1,132 @@
+"""What a person asks of runs and events, as transactions on the state file: the same for the
+command line and the API. What may not be is refused with the reason, and nothing is written then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from watcher.core import stepping
+from watcher.core.pipeline import Execution, ExecutionStatus
+from watcher.core.trigger import Trigger
+from watcher.core.verdict import Verdict
+from watcher.errors import UnknownName, UsageError
+from watcher.store.sqlite import EventSelector, Store
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """What became of held events: the runs that were queued, and the events of images that a
+    rollback has rejected since."""
+
+    runs: tuple[Execution, ...]
+    rejected: tuple[Event, ...]
+
+
+def find_execution(store: Store | None, identifier: str) -> Execution:
+    """By its id or the beginning of it; raises UnknownName when there is none."""
+    found = store.execution(identifier) if store is not None else None
+    if found is None:
+        raise UnknownName(
+            f"there is no execution {identifier!r}", hint="`watcher executions` lists them"
+        )
+    return found
+
+
+def cancel(store: Store, identifier: str) -> Execution:
+    """Ask for the end of a run; the run as it is then."""
+    found = find_execution(store, identifier)
+    if found.status.is_final:
+        raise UsageError(f"execution {found.id} is over: {found.status.value}")
+    store.request_cancel(found.id)
+    return find_execution(store, found.id)
+
+
+def retry(store: Store, identifier: str) -> Execution:
+    """Queue a failed or canceled run again from the stage where it ended."""
+    found = find_execution(store, identifier)
+    if found.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELED):
+        raise UsageError(
+            f"execution {found.id} is {found.status.value}",
+            hint="only a failed or canceled run can be retried",
+        )
+    store.retry(found.id)
+    return find_execution(store, found.id)
+
+
+def decide(
+    store: Store, identifier: str, stage: str | None, *, approved: bool, person: str
+) -> Execution:
+    """Approve or reject the named stage of a run, or the one that waits for a person now."""
+    found = find_execution(store, identifier)
+    if found.status.is_final:
+        raise UsageError(f"execution {found.id} is over: {found.status.value}")
+    index = _stage_to_decide(found, stage)
+    if not store.decide(found.id, index, approved=approved, person=person):
+        raise UsageError(f"stage {found.stages[index].name!r} was decided about already")
+    return find_execution(store, found.id)
+
+
+def release(store: Store, selector: str, triggers: Iterable[Trigger]) -> Released:
+    """Queue the runs of held events, in rising order of their tags. `triggers` are the config's."""
+    chosen, taken = _held(store, selector)
+    queued = store.release(chosen, triggers)
+    runs = tuple(run for run in map(store.execution, queued) if run is not None)
+    rejected = tuple(e for e in store.events(Verdict.REJECTED.value) if e["id"] in taken)
+    return Released(runs=runs, rejected=rejected)
+
+
+def drop(store: Store, selector: str) -> tuple[int, ...]:
+    """Let held events go; their ids."""
+    chosen, _ = _held(store, selector)
+    return store.drop(chosen)
+
+
+def replay(store: Store, event: int) -> Execution:
+    """Queue the run of an old event once more; the new run."""
+    return find_execution(store, store.replay(event))
+
+
+def _stage_to_decide(run: Execution, name: str | None) -> int:
+    if name is None:
+        waiting = [stage for stage in run.stages if stepping.waits_for_person(stage)]
+        if not waiting:
+            raise UsageError(
+                f"no stage of execution {run.id} waits for a person",
+                hint="name the stage to decide about it before it is reached",
+            )
+        return waiting[0].index
+    for stage in run.stages:
+        if stage.name == name:
+            return stage.index
+    stages = ", ".join(stage.name for stage in run.stages)
+    raise UsageError(f"execution {run.id} has no stage {name!r}", hint=f"its stages: {stages}")
+
+
+def _held(store: Store, selector: str) -> tuple[EventSelector, frozenset[int]]:
+    """The selector and the events it takes; raises UsageError when that is none of the held."""
+    chosen = EventSelector.parse(selector)
+    held = store.events(Verdict.HELD.value)
+    taken = frozenset(event["id"] for event in held if _takes(chosen, event))
+    if not taken:
+        batches = sorted({str(event["batch"]) for event in held})
+        raise UsageError(
+            f"{selector!r} takes no held event",
+            hint=f"held are the batches {', '.join(batches)}" if batches else "nothing is held",
+        )
+    return chosen, taken
+
+
+def _takes(chosen: EventSelector, event: Event) -> bool:
+    wanted = {
+        "id": chosen.event,
+        "batch": chosen.batch,
+        "trigger": chosen.trigger,
+        "account": chosen.account,
+        "repository": chosen.repository,
+    }
+    return all(value in (None, event[key]) for key, value in wanted.items())
