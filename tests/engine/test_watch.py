@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -136,6 +137,29 @@ async def test_a_nudge_polls_at_once(tmp_path: Path) -> None:
         work.watch.nudge("acme/web")
         (outcome,) = await work.after(0, 1)
         assert outcome.result is PollResult.BASELINE
+
+
+async def test_nudges_again_and_again_take_no_more_memory(tmp_path: Path) -> None:
+    """Each takes the place of a plan for the next poll, which may not stay behind."""
+    names = [f"acme/r{number}" for number in range(20)]
+    async with working(tmp_path, *names, catalog=False) as work:
+        work.registry.seed(names, ["v1"])
+        work.watch.start()
+
+        async def nudged(times: int) -> int:
+            for _ in range(times):
+                work.watch.nudge()
+                await work.after(0.001, len(names))
+            plans = tracemalloc.Filter(inclusive=True, filename_pattern="*/engine/watch.py")
+            snapshot = tracemalloc.take_snapshot().filter_traces([plans])
+            return sum(trace.size for trace in snapshot.traces)
+
+        tracemalloc.start()
+        try:
+            few, many = await nudged(3), await nudged(60)
+        finally:
+            tracemalloc.stop()
+        assert many < 2 * few, "bytes held by the schedule"
 
 
 async def test_a_nudge_goes_before_scheduled_polls_that_wait_for_a_turn(tmp_path: Path) -> None:

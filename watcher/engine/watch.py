@@ -186,12 +186,19 @@ class AccountWatch:
     def _follow_clock_back(self, seconds: float) -> None:
         """A clock that is set back must not put off the polls by as much."""
         self._due_at = {name: due - seconds for name, due in self._due_at.items()}
-        self._due = [(due, name) for name, due in self._due_at.items()]
-        heapq.heapify(self._due)
+        self._rebuild()
 
     def _plan(self, name: str, due: float) -> None:
+        """A poll on demand leaves the plan that it overtook in the heap; these may not pile up."""
         self._due_at[name] = due
-        heapq.heappush(self._due, (due, name))
+        if len(self._due) > 2 * len(self._due_at):
+            self._rebuild()
+        else:
+            heapq.heappush(self._due, (due, name))
+
+    def _rebuild(self) -> None:
+        self._due = [(due, name) for name, due in self._due_at.items()]
+        heapq.heapify(self._due)
 
 
 def _key(status: RepositoryStatus) -> str:
