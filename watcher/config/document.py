@@ -8,6 +8,7 @@ from watcher.config.account_fields import ACCOUNT
 from watcher.config.clusters import CLUSTER
 from watcher.config.fields import Field, Kind, ListOf, PathValue, Section
 from watcher.config.pipelines import pipeline_section
+from watcher.config.retention import RETENTION
 from watcher.config.serving import HTTP
 from watcher.config.triggers import TRIGGER
 
@@ -28,6 +29,11 @@ def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) ->
                 HTTP,
                 doc="The HTTP side of the daemon: health, metrics, the API and inbound webhooks.",
                 default_doc="none; then nothing listens",
+            ),
+            "retention": Field(
+                RETENTION,
+                doc="How long what is over stays in the state file.",
+                default_doc="as its keys' defaults say",
             ),
             "accounts": Field(
                 list_kind(ACCOUNT),

@@ -17,6 +17,7 @@ from watcher.config import (
     files,
     nodes,
     pipelines,
+    retention,
     serving,
     triggers,
     yaml_nodes,
@@ -30,11 +31,13 @@ from watcher.config.reading import Reading
 from watcher.core.account import Account
 from watcher.core.cluster import Cluster
 from watcher.core.pipeline import Pipeline
+from watcher.core.retention import Retention
 from watcher.core.serving import HttpSettings
 from watcher.core.trigger import Trigger
 from watcher.errors import ConfigError, Problem
 
 STATE_FILE = "watcher.db"
+_DEFAULT_RETENTION = Retention()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Config:
     loaded: Signature
     clusters: tuple[Cluster, ...] = ()
     http: HttpSettings | None = None
+    retention: Retention = _DEFAULT_RETENTION
 
     @property
     def secret_variables(self) -> frozenset[str]:
@@ -106,6 +110,7 @@ class _Parts:
     state: Path
     problems: list[Problem]
     http: HttpSettings | None = None
+    retention: Retention = _DEFAULT_RETENTION
 
     @staticmethod
     def read(
@@ -149,6 +154,8 @@ class _Parts:
                 self.state = Path(value)
             case "http":
                 self.http = serving.build(value, reading)
+            case "retention":
+                self.retention = retention.build(value)
 
     def clusters(self, stages: Mapping[str, Kind], undoable: Container[str]) -> tuple[Cluster, ...]:
         """The clusters; what stages say of them, and of taking back, is checked."""
@@ -183,6 +190,7 @@ class _Parts:
             pipelines=tuple(built_pipelines.values()),
             clusters=known_clusters,
             http=self.http,
+            retention=self.retention,
             files=tuple(name.absolute() for name in names),
             loaded=signature,
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from watcher.config.load import Config
 from watcher.core.account import Account
 from watcher.daemon.app import App, Member, looking, opened
+from watcher.daemon.upkeep import DAILY, let_go_if_due
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.errors import UnknownName, WatcherError
 from watcher.telemetry.events import Event
@@ -153,6 +154,8 @@ async def _pass(
             ran, report.failed_executions = await carry_out(app)
             report.executions = list(dict.fromkeys(ran + report.executions))
         await app.flush()
+        if purpose is Purpose.DETECT:
+            await let_go_if_due(app, DAILY)
     return report
 
 

@@ -20,6 +20,7 @@ from watcher.core.account import Account
 from watcher.core.health import BOOKKEEPING
 from watcher.daemon.app import App, Member, opened
 from watcher.daemon.requests import RequestDesk
+from watcher.daemon.upkeep import HOURLY, let_go_if_due
 from watcher.engine.poll_outcome import PollOutcome
 from watcher.engine.rules import Rules
 from watcher.engine.ticker import Ticker
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from watcher.web.server import HttpServer
 
 FIRST_BOOKKEEPING = timedelta(seconds=5)
+FIRST_RETENTION = timedelta(minutes=2)
+RETENTION_LOOK = timedelta(minutes=10)
 RECOGNITION_LOOK = timedelta(hours=1)
 CONFIG_LOOK = timedelta(seconds=5)
 STATE_LOOK = timedelta(milliseconds=500)
@@ -77,6 +80,9 @@ class Service:
                 RECOGNITION_LOOK,
                 self._job(self._recognise),
                 first=timedelta(0),
+            )
+            self._ticker.every(
+                "retention", RETENTION_LOOK, self._job(self._let_go), first=FIRST_RETENTION
             )
             self._ticker.every("config", CONFIG_LOOK, self._job(self._look_at_config))
             self._ticker.every("state", STATE_LOOK, self._job(self._look_at_state))
@@ -179,6 +185,9 @@ class Service:
 
     async def _recognise(self) -> None:
         await self._app.recognise(list(self._app.members.values()))
+
+    async def _let_go(self) -> None:
+        await let_go_if_due(self._app, HOURLY)
 
     async def _look_at_state(self) -> None:
         """Whether another process wrote: requests, switches, executions, cancellations."""

@@ -22,6 +22,8 @@ from watcher.errors import (
 from watcher.store.schema import APPLICATION_ID, MIGRATIONS, Migration
 
 BUSY_SECONDS = 10.0
+JOURNAL_BYTES = 16 * 1024 * 1024
+"""To which the write-ahead log is cut after a long reader made it grow."""
 
 Fault = Callable[[str], None]
 
@@ -68,6 +70,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
     except BaseException:
         connection.close()
         raise
@@ -157,6 +160,7 @@ def build(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     path.unlink(missing_ok=True)
     path.touch(mode=0o640)
     with closing(connect(path)) as connection:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has to come before any table
         connection.execute("PRAGMA journal_mode = WAL")
         with transaction(connection):
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -205,6 +205,14 @@ def replay(db: sqlite3.Connection, event: int, at: datetime) -> str:
     return again.id
 
 
+def outlive(db: sqlite3.Connection, execution: str) -> None:
+    """The run is let go: what a replay of its events would queue stays with them."""
+    events = db.execute("SELECT id FROM decision WHERE execution = ?", (execution,)).fetchall()
+    for (event,) in events:
+        _keep(db, event, _as_new(db, execution))
+        db.execute("UPDATE decision SET execution = NULL WHERE id = ?", (event,))
+
+
 def rfc3339(seconds: float | None) -> str | None:
     """A time as SPEC 8 wants it: RFC 3339 in UTC, with milliseconds."""
     if seconds is None:
@@ -227,7 +235,7 @@ def _write_decision(
 def _keep(db: sqlite3.Connection, event: int, new: NewExecution) -> None:
     """What a person's word may queue."""
     db.execute(
-        "INSERT INTO held (decision, execution) VALUES (?, ?)",
+        "INSERT INTO held (decision, execution) VALUES (?, ?) ON CONFLICT DO NOTHING",
         (event, to_text(new_execution_to_json(new))),
     )
 

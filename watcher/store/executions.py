@@ -239,7 +239,7 @@ def retry(db: sqlite3.Connection, identifier: str) -> bool:
             )
     db.execute(
         "UPDATE execution SET status = 'QUEUED', started = NULL, finished = NULL, paused = 0, "
-        "wake = NULL, waiting_for = NULL, reason = NULL, cancel_requested = 0, "
+        "wake = NULL, waiting_for = NULL, reason = NULL, cancel_requested = 0, trimmed = 0, "
         "retries = retries + 1 WHERE id = ?",
         (identifier,),
     )

@@ -49,6 +49,7 @@ TABLES = (
     "quota",
     "deployment",
     "rejection",
+    "retention",
 )
 
 

@@ -262,6 +262,26 @@ _DIALECTS: Migration = (
     """,
 )
 
-_SERVICE: Migration = ()
+_SERVICE: Migration = (
+    # What is over is let go: activity by its age, ended runs by their number in their pipeline,
+    # what stages said (`trimmed`) by the age of the run's end.
+    "CREATE INDEX activity_time ON activity (time)",
+    "CREATE INDEX execution_ended ON execution (pipeline, number) WHERE finished IS NOT NULL",
+    "ALTER TABLE execution ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0 CHECK (trimmed IN (0, 1))",
+    """
+    CREATE INDEX execution_untrimmed ON execution (finished)
+        WHERE finished IS NOT NULL AND trimmed = 0
+    """,
+    # SQLite asks for each run that goes whether a decision still refers to it.
+    "CREATE INDEX decision_execution ON decision (execution) WHERE execution IS NOT NULL",
+    # When the last round of that took place, and the moment from which it counted ages.
+    """
+    CREATE TABLE retention (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        looked REAL NOT NULL,
+        reckoned REAL NOT NULL
+    ) STRICT
+    """,
+)
 
 MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK, _DIALECTS, _SERVICE)

@@ -33,6 +33,7 @@ from watcher.store.connection import Fault, no_fault, open_state, transaction, t
 from watcher.store.events import EventSelector
 from watcher.store.requests import Request
 from watcher.store.schema import MIGRATIONS, Migration
+from watcher.store.upkeep import Upkeep
 
 __all__ = ["Claimed", "EventSelector", "Request", "Store"]
 
@@ -41,7 +42,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store:
+class Store(Upkeep):
     """Every method may raise StateError; then nothing of it was written.
 
     `commits` counts the transactions that changed the file. `fault` is called at named points, so

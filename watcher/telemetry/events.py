@@ -42,6 +42,7 @@ class Event(StrEnum):
     CONNECTIONS_SHED = "connections_shed"
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     TOKEN_UNUSABLE = "token_unusable"  # noqa: S105
+    STATE_PRUNED = "state_pruned"
     STATE_FAILED = "state_failed"
     INTERNAL_ERROR = "internal_error"
     LIBRARY = "library"
