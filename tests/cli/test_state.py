@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -33,6 +34,35 @@ def test_a_backup_is_a_state_file(polled: Bench) -> None:
     config = polled.directory / "config.yaml"
     config.write_text("state: copy.db\n" + config.read_text())
     assert polled.json("state", "check")["rows"]["repository"] == 1
+
+
+def test_backups_for_a_timer_go_into_a_directory(polled: Bench) -> None:
+    (polled.directory / "copies").mkdir()
+    shape = polled.json("state", "backup", "copies", "--keep", "1")
+    assert [f"copies/{name}" for name in os.listdir(polled.directory / "copies")] == [
+        shape["backup"]
+    ]
+    assert shape["removed"] == []
+    assert "no directory" in polled.run("state", "backup", "gone", "--keep", "1", code=2).stderr
+
+
+def test_a_vacuum_says_how_large_the_file_was_and_is(polled: Bench) -> None:
+    before = polled.json("status")
+    shape = polled.json("state", "vacuum")
+    assert shape["after"] == (polled.directory / "watcher.db").stat().st_size <= shape["before"]
+    assert "MiB" in polled.run("state", "vacuum").stdout
+    assert polled.json("status") == before
+
+
+def test_a_check_says_how_large_the_file_is_and_what_is_over(polled: Bench) -> None:
+    polled.run("trigger", "web", "--tag", "1.0", "--wait")
+    polled.run("trigger", "web", "--tag", "1.0", "--wait")
+    config = polled.directory / "config.yaml"
+    config.write_text("retention: {executions: 1}\n" + config.read_text())
+    shape = polled.json("state", "check")
+    assert shape["over"] == {"executions": 1}
+    assert shape["size"] > 0
+    assert "over, by the config's retention: executions 1" in polled.run("state", "check").stdout
 
 
 @pytest.mark.parametrize("words", [("backup", "mine"), ("export", "mine")])

@@ -15,7 +15,8 @@ from watcher.core import stepping
 from watcher.core.deployment import Bundle, Rejection
 from watcher.core.pipeline import Done, ExecutionStatus, Json
 from watcher.errors import StateCorrupt, StateError, UsageError, WatcherError
-from watcher.store.maintenance import backup_state, check, export_state, import_state
+from watcher.store.backups import backup_state
+from watcher.store.maintenance import check, export_state, import_state
 from watcher.store.sqlite import EventSelector, Store
 
 REJECTED = Rejection(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -320,30 +319,6 @@ def test_a_clock_that_is_wrong_by_a_year_costs_two_days_of_history(store: Store)
     store.prune(Retention(), moment)
     assert [row["tag"] for row in store.activity()] == ["1.0"]
     assert store.begin_retention(after(89 * DAY)) == after(89 * DAY)
-
-
-# Space
-
-
-def fill(store: Store) -> None:
-    store.record_poll(baseline("0.9"))
-    for number in range(400):
-        done = run(store, f"1.{number}", Done())
-        store.save_logs({(done.id, 0): "x" * 30_000})
-
-
-def test_free_pages_are_given_back_but_for_some(path: Path) -> None:
-    with Store.open(path) as store:
-        fill(store)
-        assert store.give_back() == 0
-        prune(store, Retention(executions=1))
-        before = path.stat().st_size
-        steps = 0
-        while store.give_back():
-            steps += 1
-        assert steps > 1
-    assert before - path.stat().st_size >= before // 4
-    assert check(path).ok
 
 
 def bundle_of(execution: Execution) -> Bundle:

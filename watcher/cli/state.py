@@ -1,10 +1,10 @@
-"""`watcher state`: check, back up, export and import the state file."""
+"""`watcher state`: check, back up, vacuum, export and import the state file."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +14,11 @@ from watcher.cli.failure import FAILED, OK
 from watcher.cli.session import load_config
 from watcher.errors import UsageError
 
+if TYPE_CHECKING:
+    from watcher.config.load import Config
 
-@group("state", short_help="Check, back up, export, import the state file.")
+
+@group("state", short_help="Check, back up, shrink, export, import the state file.")
 def state() -> None:
     """The state file: what was seen, what was decided, what runs.
 
@@ -23,13 +26,16 @@ def state() -> None:
     """
 
 
-@state.command("check", short_help="Look for damage.")
+@state.command("check", short_help="Look for damage, and how large it is.")
 @pass_invocation
 def check(invocation: Invocation) -> int:
-    """Let SQLite look through the whole file, and check that its parts fit together."""
+    """Let SQLite look through the whole file, and check that its parts fit together. Say how large
+    it is, and what `retention` will let go."""
     from watcher.store import maintenance
 
-    report = maintenance.check(_existing(invocation))
+    config = load_config(invocation)
+    path, now = _existing(config), invocation.now().timestamp()
+    report = maintenance.check(path, config.retention, now)
     if invocation.json:
         output.print_json(report.to_json())
         return OK if report.ok else FAILED
@@ -38,19 +44,48 @@ def check(invocation: Invocation) -> int:
     if report.ok:
         rows = ", ".join(f"{table} {count}" for table, count in report.rows.items() if count)
         output.say(f"{report.path} is sound: schema {report.schema}, {rows or 'empty'}")
+    output.say(f"{_size(report.size)}, of it {_size(report.free)} free; log {_size(report.log)}")
+    if report.over:
+        over = ", ".join(f"{kind} {count}" for kind, count in report.over.items())
+        output.say(f"over, by the config's retention: {over}")
     return OK if report.ok else FAILED
 
 
 @state.command("backup", short_help="A consistent copy, also beside a running daemon.")
 @click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="TARGET is a directory: add a copy named by the time, and keep the newest N.",
+)
 @pass_invocation
-def backup(invocation: Invocation, target: Path) -> None:
-    """Write a consistent copy of the state file to TARGET, which must not exist."""
+def backup(invocation: Invocation, target: Path, keep: int | None) -> None:
+    """Write a consistent copy of the state file to TARGET, which must not exist; or with --keep
+    into the directory TARGET, for a timer."""
+    from watcher.store import backups
+
+    path = _existing(load_config(invocation))
+    gone: list[Path] = []
+    if keep is None:
+        backups.backup_state(path, target)
+    else:
+        target, gone = backups.backup_into(path, target, keep, invocation.now())
+    shape = {"file": str(path), "backup": str(target), "removed": [str(copy) for copy in gone]}
+    _tell(invocation, shape, f"{path} is copied to {target}")
+
+
+@state.command("vacuum", short_help="Write the file anew, without free space.")
+@pass_invocation
+def vacuum(invocation: Invocation) -> None:
+    """Give the space that is free in the state file back to the system. No daemon may work on it,
+    and the disk needs room for a second one meanwhile."""
     from watcher.store import maintenance
 
-    path = _existing(invocation)
-    maintenance.backup_state(path, target)
-    _tell(invocation, {"file": str(path), "backup": str(target)}, f"{path} is copied to {target}")
+    path = _existing(load_config(invocation))
+    before, after = maintenance.vacuum(path)
+    shape = {"file": str(path), "before": before, "after": after}
+    _tell(invocation, shape, f"{path} had {_size(before)} and has {_size(after)}")
 
 
 @state.command("export", short_help="The state as JSON.")
@@ -62,7 +97,7 @@ def export(invocation: Invocation, target: Path | None) -> None:
 
     from watcher.store import maintenance
 
-    path = _existing(invocation)
+    path = _existing(load_config(invocation))
     document = maintenance.export_state(path)
     if target is None:
         output.print_json(document)
@@ -103,11 +138,15 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o640)
 
 
-def _existing(invocation: Invocation) -> Path:
-    path = load_config(invocation).state
+def _existing(config: Config) -> Path:
+    path = config.state
     if not path.exists():
         raise UsageError(f"there is no state file {path} yet", hint="the first run makes it")
     return path
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024**2:.1f} MiB"
 
 
 def _tell(invocation: Invocation, shape: dict[str, Any], line: str) -> None:

@@ -6,8 +6,10 @@ only if the place is free. Imported by the modules of this package only.
 
 from __future__ import annotations
 
+import glob
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -19,11 +21,15 @@ from watcher.errors import (
     StateTooNew,
     StateUnwritable,
 )
+from watcher.store.lock import holder
 from watcher.store.schema import APPLICATION_ID, MIGRATIONS, Migration
 
 BUSY_SECONDS = 10.0
 JOURNAL_BYTES = 16 * 1024 * 1024
 """To which the write-ahead log is cut after a long reader made it grow."""
+
+_DRAFT_SECONDS = 3600.0
+"""After which a file that was never finished is nobody's."""
 
 Fault = Callable[[str], None]
 
@@ -33,9 +39,13 @@ def no_fault(point: str) -> None:
 
 
 def open_state(
-    path: Path, *, create: bool = True, migrations: Sequence[Migration] = MIGRATIONS
+    path: Path,
+    *,
+    create: bool = True,
+    upgrade: bool = True,
+    migrations: Sequence[Migration] = MIGRATIONS,
 ) -> sqlite3.Connection:
-    """A connection to the state file, in the newest schema.
+    """A connection to the state file, in the newest schema, or with `upgrade` off as it is.
 
     Raises StateError: StateUnwritable, StateCorrupt, StateTooNew, StateLocked, or, without
     `create`, when there is none.
@@ -52,7 +62,8 @@ def open_state(
     try:
         with translated(path):
             _check_identity(path, connection)
-            _upgrade(path, connection, migrations)
+            if upgrade:
+                _upgrade(path, connection, migrations)
     except BaseException:
         connection.close()
         raise
@@ -144,7 +155,7 @@ def _create(path: Path, migrations: Sequence[Migration]) -> None:
             f"{path} can't be made: the directory {path.parent} does not exist",
             hint="make the directory, or name another place by `state:` in the config",
         )
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = draft_of(path)
     with translated(path):
         build(draft, migrations)
         try:
@@ -173,6 +184,11 @@ def build(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
 def place_new(draft: Path, path: Path) -> None:
     """Give a finished file its name, durably. Raises FileExistsError when the name is taken."""
     os.link(draft, path)
+    _sync_directory(path)
+
+
+def _sync_directory(path: Path) -> None:
+    """So that a name given in it outlives a power cut."""
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -183,51 +199,87 @@ def place_new(draft: Path, path: Path) -> None:
 def _check_identity(path: Path, connection: sqlite3.Connection) -> None:
     if path.stat().st_size == 0:
         raise corrupt(path, "the file is empty")
-    if _pragma(connection, "application_id") != APPLICATION_ID:
+    if pragma(connection, "application_id") != APPLICATION_ID:
         raise corrupt(path, "it is the SQLite file of another program")
 
 
 def _upgrade(path: Path, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    version = schema_version(connection)
-    if version > len(migrations):
-        raise StateTooNew(
-            f"{path} was written by a newer version of this program "
-            f"(schema {version}, this one knows {len(migrations)})",
-            hint="run that version, or restore a backup made before the upgrade",
-        )
-    if version < len(migrations):
-        copy_database(connection, path.with_name(f"{path.name}.before-{version + 1}"))
-    for number in range(version + 1, len(migrations) + 1):
-        _migrate(connection, migrations[number - 1], number)
-
-
-def _migrate(connection: sqlite3.Connection, migration: Migration, number: int) -> None:
+    """All steps at once, after a copy: a process that dies on the way leaves the old file."""
+    version, newest = schema_version(connection), len(migrations)
+    if version > newest:
+        raise _too_new(path, version, newest)
+    if version == newest:
+        return
+    _refuse_beside_old_version(path)
     with transaction(connection):
-        if schema_version(connection) >= number:
+        version = schema_version(connection)
+        if version >= newest:
             return  # another process did it while this one waited
-        for statement in migration:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
+        with closing(connect(path)) as reader:  # it sees what was there before the transaction
+            replace_copy(reader, path.with_name(f"{path.name}.before-{version + 1}"))
+        for migration in migrations[version:]:
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {newest}")
+
+
+def _too_new(path: Path, version: int, newest: int) -> StateTooNew:
+    copy = path.with_name(f"{path.name}.before-{newest + 1}")
+    other = f"{copy}, which the upgrade made" if copy.exists() else "a backup made before that"
+    return StateTooNew(
+        f"{path} was written by a newer version of this program "
+        f"(schema {version}, this one knows {newest}); it is left as it is",
+        hint=f"run the newer version, or put {other}, in its place: what was seen since then is "
+        "seen once more, so look at `watcher run --once --dry-run` first",
+    )
+
+
+def _refuse_beside_old_version(path: Path) -> None:
+    """A daemon of the old version would go on with tables that it does not know."""
+    at_work = holder(path)
+    if at_work is not None and at_work.pid != os.getpid():
+        raise StateLocked(
+            f"{path} has to be brought up to date, and {at_work} of an older version works on it",
+            hint="stop that one first",
+        )
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
-    return _pragma(connection, "user_version")
+    return pragma(connection, "user_version")
 
 
-def copy_database(connection: sqlite3.Connection, target: Path) -> None:
-    """A consistent copy by SQLite's backup, also while others write; replaces `target` at once."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
+def copy_database(connection: sqlite3.Connection, draft: Path) -> None:
+    """A consistent copy by SQLite's backup, also while others write: one file, on the disk, for
+    this user only. Raises sqlite3.Error and OSError, and leaves no part of one."""
     draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
     try:
-        draft.touch(mode=0o640)
         with closing(connect(draft)) as copy:
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, whatever happens to it next
-        os.replace(draft, target)
-    finally:
+    except BaseException:
         draft.unlink(missing_ok=True)
+        raise
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def replace_copy(connection: sqlite3.Connection, target: Path) -> None:
+    """Copy it to `target`, in the place of an older copy, at once."""
+    draft = draft_of(target)
+    copy_database(connection, draft)
+    os.replace(draft, target)
+    _sync_directory(target)
+
+
+def draft_of(path: Path) -> Path:
+    """Where a file grows until it is whole; what a killed process left there goes."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:
+                left.unlink()
+    return path.with_name(f".{path.name}.{os.getpid()}.new")
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """What SQLite says of the file, where that is a number."""
     value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
     return value

@@ -1,12 +1,11 @@
-"""`watcher state check|export|import|backup`: looks at the file as a whole.
+"""`watcher state check|export|import|vacuum`: looks at the file as a whole.
 
-None of it needs a daemon to stop: reads are of one moment, and an import only makes new files.
+Only a vacuum needs a daemon to stop: reads are of one moment, and an import only makes new files.
 """
 
 from __future__ import annotations
 
 import base64
-import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -14,18 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from watcher.core.pipeline import Json
+from watcher.core.retention import Retention
 from watcher.errors import StateError, UsageError
 from watcher.store.connection import (
     build,
     connect,
-    copy_database,
+    draft_of,
     open_state,
     place_new,
+    pragma,
     schema_version,
     state_error,
     transaction,
     translated,
 )
+from watcher.store.lock import StateLock
+from watcher.store.retention import excess
 from watcher.store.schema import MIGRATIONS
 
 FORMAT = "registry-watcher-state"
@@ -55,11 +58,16 @@ TABLES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """What `watcher state check` found; `problems` is empty when all is well."""
+    """What `watcher state check` found; `problems` is empty when all is well. Sizes are bytes:
+    of the file, of what of it is `free` for new rows, and of the write-ahead `log` beside it.
+    `over` is what the next rounds of retention would let go."""
 
     path: Path
     schema: int = 0
     size: int = 0
+    free: int = 0
+    log: int = 0
+    over: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -73,13 +81,17 @@ class CheckReport:
             "ok": self.ok,
             "schema": self.schema,
             "size": self.size,
+            "free": self.free,
+            "log": self.log,
+            "over": dict(self.over),
             "rows": dict(self.rows),
             "problems": list(self.problems),
         }
 
 
-def check(path: Path) -> CheckReport:
-    """Read the whole file and say what is wrong with it; damage is part of the report.
+def check(path: Path, retention: Retention | None = None, now: float = 0.0) -> CheckReport:
+    """Read the whole file and say what is wrong with it; damage is part of the report. With a
+    retention also what it would let go `now`, in seconds since the epoch.
 
     Raises StateError when there is no file, or one that can't be opened at all.
     """
@@ -87,13 +99,37 @@ def check(path: Path) -> CheckReport:
     with closing(connection):
         try:
             with transaction(connection, writes=False):
-                problems = (*_integrity(connection), *_foreign_keys(connection))
-                rows = {table: _count(connection, table) for table in TABLES}
-                version = schema_version(connection)
+                return CheckReport(
+                    path=path,
+                    schema=schema_version(connection),
+                    size=_size(path),
+                    free=pragma(connection, "freelist_count") * pragma(connection, "page_size"),
+                    log=_size(path.with_name(f"{path.name}-wal")),
+                    over=excess(connection, retention, now) if retention else {},
+                    rows={table: _count(connection, table) for table in TABLES},
+                    problems=(*_integrity(connection), *_foreign_keys(connection)),
+                )
         except sqlite3.DatabaseError as error:
             damage = state_error(path, error)
             return CheckReport(path=path, size=_size(path), problems=(damage.message,))
-    return CheckReport(path=path, schema=version, size=_size(path), rows=rows, problems=problems)
+
+
+def vacuum(path: Path) -> tuple[int, int]:
+    """Write the file anew without its free pages; its bytes before and after. From then on it
+    gives back single pages too, as files made by this version do.
+
+    Raises StateLocked while a daemon works on it, StateError when there is no room for a copy.
+    """
+    with (
+        StateLock(path, command="watcher state vacuum"),
+        translated(path),
+        closing(open_state(path, create=False)) as connection,
+    ):
+        before = _size(path)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return before, _size(path)
 
 
 def export_state(path: Path) -> dict[str, Json]:
@@ -122,7 +158,7 @@ def import_state(document: Json, path: Path) -> dict[str, int]:
             hint="move it away first, or name another file by `state:` in the config",
         )
     tables = _tables_of(document)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = draft_of(path)
     with translated(path):
         try:
             build(draft)
@@ -136,14 +172,6 @@ def import_state(document: Json, path: Path) -> dict[str, int]:
         finally:
             draft.unlink(missing_ok=True)
     return {table: len(rows) for table, rows in tables.items()}
-
-
-def backup_state(path: Path, target: Path) -> None:
-    """Copy the state file, also while a daemon writes. Raises UsageError when `target` exists."""
-    if target.exists():
-        raise UsageError(f"{target} exists", hint="a backup never replaces a file; name another")
-    with closing(open_state(path, create=False)) as connection, translated(target):
-        copy_database(connection, target)
 
 
 def _integrity(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -164,7 +192,7 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size
+    return path.stat().st_size if path.exists() else 0
 
 
 def _export_table(connection: sqlite3.Connection, table: str) -> list[dict[str, Json]]:

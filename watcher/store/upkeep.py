@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from watcher.core.retention import Retention, reckoned
+from watcher.store.connection import pragma
 
 BATCH = 100
 """Rows that go in one transaction: polls wait for no more of them."""
@@ -18,6 +19,7 @@ STEP = 200
 """Pages that are given back to the system in one transaction."""
 
 _SPARE_PAGES = 2000
+_INCREMENTAL = 2  # what `PRAGMA auto_vacuum` says of a file that can give back single pages
 
 
 class Upkeep(ABC):
@@ -57,19 +59,10 @@ class Upkeep(ABC):
         """Give so many free pages back to the system; the bytes. It keeps some, for what comes
         next, and a file of before schema 4 keeps all until `watcher state vacuum`."""
         with self._writing("space", durable=False) as db:
-            spare = max(_SPARE_PAGES, _pragma(db, "page_count") // 4)
-            pages = min(most, _pragma(db, "freelist_count") - spare)
-            if pages <= 0 or _pragma(db, "auto_vacuum") != INCREMENTAL:
+            spare = max(_SPARE_PAGES, pragma(db, "page_count") // 4)
+            pages = min(most, pragma(db, "freelist_count") - spare)
+            if pages <= 0 or pragma(db, "auto_vacuum") != _INCREMENTAL:
                 return 0
-            before = _pragma(db, "page_count")
+            before = pragma(db, "page_count")
             db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-            return (before - _pragma(db, "page_count")) * _pragma(db, "page_size")
-
-
-INCREMENTAL = 2
-"""What `PRAGMA auto_vacuum` says of a file that can give back single pages."""
-
-
-def _pragma(db: sqlite3.Connection, name: str) -> int:
-    value: int = db.execute(f"PRAGMA {name}").fetchone()[0]
-    return value
+            return (before - pragma(db, "page_count")) * pragma(db, "page_size")
