@@ -44,7 +44,7 @@ def daemon(bench: Bench, registry: FakeRegistry) -> Iterator[subprocess.Popen[st
         env=dict(os.environ),
     )
     assert process.stderr is not None
-    while "started" not in process.stderr.readline():
+    while " ready " not in process.stderr.readline():
         assert process.poll() is None
     yield process
     process.send_signal(signal.SIGTERM)

@@ -43,6 +43,36 @@ async def test_a_job_that_is_removed_or_replaced_is_called_no_more() -> None:
     assert old == []
 
 
+async def test_the_first_time_may_be_at_once() -> None:
+    ticker = Ticker()
+    called = asyncio.Event()
+    ticker.every("hourly", timedelta(hours=1), called.set, first=timedelta(0))
+    ticker.start()
+    try:
+        await asyncio.wait_for(called.wait(), 5)
+    finally:
+        await ticker.stop()
+
+
+async def test_a_job_that_is_not_called_in_time_is_late_until_it_is_called() -> None:
+    now = [100.0]
+    ticker = Ticker(monotonic=lambda: now[0])
+    called = asyncio.Event()
+    ticker.every("rare", timedelta(hours=1), lambda: None)
+    ticker.when_due("account main", lambda: None, called.set)
+    now[0] += 31
+    assert ticker.late() == {"account main": 30.0}
+    ticker.start()
+    await asyncio.wait_for(called.wait(), 5)
+    assert ticker.late() == {}
+    now[0] += 3600
+    assert ticker.late().keys() == {"account main", "rare"}
+    ticker.remove("rare")
+    assert ticker.late().keys() == {"account main"}
+    await ticker.stop()
+    assert ticker.late() == {}
+
+
 async def test_stopping_twice_or_before_the_start_is_no_error() -> None:
     ticker = Ticker()
     await ticker.stop()

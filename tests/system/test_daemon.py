@@ -262,6 +262,7 @@ def test_a_second_instance_exits_3_and_names_the_first(
 def test_poll_beside_a_daemon_is_done_by_the_daemon(tmp_path: Path, registry: FakeRegistry) -> None:
     watcher = watched(tmp_path, registry, poll=AN_HOUR)
     with watcher.running() as daemon:
+        daemon.wait_for("ready")
         registry.push(WEB, "2.0")
         answer = watcher.json("poll", f"main/{WEB}")
         assert answer["ok"] is True
@@ -272,7 +273,8 @@ def test_poll_beside_a_daemon_is_done_by_the_daemon(tmp_path: Path, registry: Fa
 
 def test_baseline_beside_a_daemon_fires_nothing(tmp_path: Path, registry: FakeRegistry) -> None:
     watcher = watched(tmp_path, registry, poll=AN_HOUR)
-    with watcher.running():
+    with watcher.running() as daemon:
+        daemon.wait_for("ready")
         registry.push(WEB, "2.0")
         assert watcher.json("baseline", f"main/{WEB}")["ok"] is True
         assert watcher.json("poll")["polls"][0]["result"] == "unchanged"

@@ -57,9 +57,12 @@ def is_overdue(
     stale_after: timedelta | None = None,
 ) -> bool:
     """Whether a repository had no successful poll for too long, also where that is known to fail
-    or to be parked. Times are seconds since the epoch; `since` is when polling began."""
+    or to be parked. Times are seconds since the epoch; `since` is when polling began, or when the
+    clock was last set: a success in the future says nothing."""
     limit = stale_after if stale_after is not None else interval * STALE_INTERVALS
-    last = since if status.last_success is None else max(status.last_success, since)
+    last = since
+    if status.last_success is not None and status.last_success <= now:
+        last = max(status.last_success, since)
     return now - last > limit.total_seconds()
 
 

@@ -115,6 +115,15 @@ def interval(poll: PollSchedule, now: float) -> timedelta:
     return timedelta(seconds=next(times) - first)
 
 
+def silence(poll: PollSchedule, now: float, intervals: int) -> timedelta:
+    """How long ago a poll lies at `now` after which so many times have come: what is silent for
+    longer has missed them all. A cron expression may rest at night and at weekends."""
+    if poll.every is not None:
+        return poll.every * intervals
+    times = _cron_times(poll, now, backwards=True)
+    return timedelta(seconds=now - [next(times) for _ in range(intervals)][-1])
+
+
 def _next_cron_due(poll: PollSchedule, key: str, now: float, failures: int) -> float:
     """The next time, or after failures the first one that is not sooner than the backoff."""
     gap = interval(poll, now)
@@ -139,10 +148,10 @@ def _jitter_share(poll: PollSchedule) -> float:
     return min(poll.jitter / poll.every, 1.0)
 
 
-def _cron_times(poll: PollSchedule, now: float) -> Iterator[float]:
+def _cron_times(poll: PollSchedule, now: float, *, backwards: bool = False) -> Iterator[float]:
     assert poll.cron is not None  # without an interval there is one
     start = datetime.fromtimestamp(now, _zone(poll.timezone))
-    for moment in _simulation(poll.cron, start):
+    for moment in _simulation(poll.cron, start, backwards=backwards):
         yield moment.astimezone(UTC).timestamp()
 
 
@@ -151,7 +160,7 @@ def _zone(name: str) -> tzinfo:
     return UTC if name == "UTC" else ZoneInfo(name)
 
 
-def _simulation(expression: str, start: datetime) -> CronSim:
+def _simulation(expression: str, start: datetime, *, backwards: bool = False) -> CronSim:
     from cronsim import CronSim
 
-    return CronSim(expression, start)
+    return CronSim(expression, start, reverse=backwards)

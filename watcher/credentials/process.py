@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from watcher.errors import CredentialError
+from watcher.telemetry import systemd
 
 MAXIMUM_OUTPUT = 64 * 1024
 MAXIMUM_STDERR = 1000
 _KEPT_STDERR = 4 * MAXIMUM_STDERR
 _LAST_WAIT = 2.0
-_ONLY_OURS = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
 _SHORTEST_SECRET = 4
 
 
@@ -115,7 +115,7 @@ async def _start(
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={key: value for key, value in environment.items() if key not in _ONLY_OURS},
+            env={key: value for key, value in environment.items() if key not in systemd.OURS},
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

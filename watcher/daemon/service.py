@@ -9,6 +9,7 @@ changed config file reloads, and a bad file keeps what was (SPEC 8).
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -20,7 +21,9 @@ from watcher.core.account import Account
 from watcher.core.health import BOOKKEEPING
 from watcher.daemon.app import App, Member, opened
 from watcher.daemon.requests import RequestDesk
+from watcher.daemon.supervision import OPENING, Supervision
 from watcher.daemon.upkeep import HOURLY, let_go_if_due
+from watcher.daemon.vitals import Vitals
 from watcher.engine.poll_outcome import PollOutcome
 from watcher.engine.rules import Rules
 from watcher.engine.ticker import Ticker
@@ -28,6 +31,7 @@ from watcher.engine.watch import AccountWatch
 from watcher.errors import ConfigError, ListenError, StateError
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
+from watcher.telemetry.systemd import ServiceManager
 
 if TYPE_CHECKING:
     from watcher.web.server import HttpServer
@@ -48,7 +52,7 @@ LoadConfig = Callable[[], Config]
 class Service:
     """One daemon around one App."""
 
-    def __init__(self, app: App, load: LoadConfig) -> None:
+    def __init__(self, app: App, load: LoadConfig, manager: ServiceManager | None = None) -> None:
         self._app = app
         self._load = load
         self._ticker = Ticker()
@@ -60,6 +64,15 @@ class Service:
         self._reloading = asyncio.Lock()
         self._jobs: set[asyncio.Task[None]] = set()
         self._flush_now = self._job(self._flush)
+        self.vitals = Vitals(self._watches, self._ticker, app.store, clock=app.clock)
+        self._supervision = Supervision(
+            manager or ServiceManager(),
+            self.vitals,
+            self._watches,
+            lambda: app.runner().running,
+            log=app.log,
+            clock=app.clock,
+        )
 
     async def run(self) -> None:
         """Work until a signal asks to stop."""
@@ -74,6 +87,9 @@ class Service:
             runner_task = group.create_task(runner.run(), name="runner")
             for name in app.members:
                 self._start(name)
+                self._watches[name].make_contact()
+            self.vitals.begin()
+            supervising = group.create_task(self._supervision.run(), name="supervision")
             self._ticker.every("bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING)
             self._ticker.every(
                 "recognition",
@@ -89,6 +105,7 @@ class Service:
             self._ticker.start()
             app.log.info(Event.STARTED, accounts=len(app.members), state=str(app.config.state))
             await self._stop.wait()
+            self._supervision.stopping()
             app.log.info(Event.STOPPING)
             if http is not None:
                 http.stop()
@@ -96,6 +113,7 @@ class Service:
             await runner.close()
             await runner_task
             await self._flush()
+            supervising.cancel()
             app.log.info(Event.STOPPED)
 
     def stop(self) -> None:
@@ -214,18 +232,25 @@ class Service:
 
     async def _reload(self) -> None:
         """Take over a new config; accounts that did not change go on undisturbed."""
-        app = self._app
         async with self._reloading:
-            try:
-                config = await asyncio.to_thread(self._load)
-                _check_unchanged(app.config, config)
-                switches = await app.store.run(lambda store: store.enabled_overrides())
-            except (ConfigError, ListenError, StateError) as error:
-                app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
-                return
-            await self._adopt(config, switches)
-            self._signature = config.loaded
-            app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))
+            self._supervision.reloading()
+            refused = await self._read_anew()
+            self._supervision.reloaded(refused)
+
+    async def _read_anew(self) -> str | None:
+        """None, or why the new config is refused."""
+        app = self._app
+        try:
+            config = await asyncio.to_thread(self._load)
+            _check_unchanged(app.config, config)
+            switches = await app.store.run(lambda store: store.enabled_overrides())
+        except (ConfigError, ListenError, StateError) as error:
+            app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
+            return str(error)
+        await self._adopt(config, switches)
+        self._signature = config.loaded
+        app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))
+        return None
 
     async def _adopt(self, config: Config, switches: Mapping[str, bool]) -> None:
         app = self._app
@@ -274,17 +299,23 @@ def run(
     """Run until a signal; the exit code. Raises ConfigError, StateError and ListenError at the
     start."""
 
+    manager = ServiceManager.of(environment, os.getpid())
+
     async def work() -> None:
         config = load()
+        manager.needs(OPENING)
         async with opened(
             config, log=log, clock=clock, environment=environment, command=command
         ) as app:
-            await Service(app, load).run()
+            await Service(app, load, manager).run()
 
     log.capture_libraries()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         asyncio.run(work())
+    except (ConfigError, StateError) as error:
+        manager.status(str(error))
+        raise
     except BaseExceptionGroup as group:
         known = group.subgroup((StateError, ConfigError))
         if known is not None:

@@ -99,6 +99,11 @@ class EmbeddedRunner:
     ) -> list[Execution]:
         return await self._store.run(lambda store: store.executions(limit, status, pipeline))
 
+    @property
+    def running(self) -> int:
+        """How many executions are under way."""
+        return len(self._active)
+
     def wake(self) -> None:
         self._woken.set()
 

@@ -9,7 +9,8 @@ once. Imported by the daemon only: `--once` needs no clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,8 +44,14 @@ def _utc_now() -> datetime:
 class Ticker:
     """Runs named jobs by APScheduler; replacing a job by its name is how a reload changes it."""
 
-    def __init__(self, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._now = now
+        self._monotonic = monotonic
+        self._expected: dict[str, float] = {}
         self._latest = now()
         self._heart: asyncio.TimerHandle | None = None
         self._scheduler: Any = AsyncIOScheduler(
@@ -57,6 +64,7 @@ class Ticker:
         self._beat()
 
     async def stop(self) -> None:
+        self._expected.clear()
         if self._heart is not None:
             self._heart.cancel()
         if self._scheduler.running:
@@ -65,11 +73,17 @@ class Ticker:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
+    def late(self) -> Mapping[str, float]:
+        """The jobs that should have been called before now, and by how many seconds; whatever the
+        clock on the wall was set to meanwhile."""
+        now = self._monotonic()
+        return {name: now - at for name, at in self._expected.items() if at < now}
+
     def when_due(
         self, name: str, next_due: Callable[[], float | None], fire: Callable[[], None]
     ) -> None:
         """Call `fire` whenever `next_due` (epoch seconds) has come."""
-        self._add(name, _in_loop(fire), NextDue(next_due))
+        self._add(name, fire, NextDue(next_due), _LONGEST, _LONGEST)
 
     def every(
         self,
@@ -82,11 +96,14 @@ class Ticker:
         """Call `fire` after each interval; the `first` time may come sooner."""
         from apscheduler.triggers.interval import IntervalTrigger
 
-        start = datetime.now(UTC) + (interval if first is None else first)
+        first = interval if first is None else first
+        start = datetime.now(UTC) + first
         trigger = IntervalTrigger(seconds=interval.total_seconds(), start_date=start)
-        self._add(name, _in_loop(fire), trigger)
+        # Given here, for a first time that has passed when the scheduler starts would be skipped.
+        self._add(name, fire, trigger, first, interval, next_run_time=start)
 
     def remove(self, name: str) -> None:
+        self._expected.pop(name, None)
         if self._scheduler.get_job(name) is not None:
             self._scheduler.remove_job(name)
 
@@ -100,14 +117,21 @@ class Ticker:
         loop = asyncio.get_running_loop()
         self._heart = loop.call_later(_LONGEST.total_seconds(), self._beat)
 
-    def _add(self, name: str, fire: Callable[[], Any], trigger: BaseTrigger) -> None:
-        self._scheduler.add_job(fire, trigger, id=name, name=name, replace_existing=True)
+    def _add(
+        self,
+        name: str,
+        fire: Callable[[], None],
+        trigger: BaseTrigger,
+        first: timedelta,
+        interval: timedelta,
+        **settings: Any,
+    ) -> None:
+        """A plain function would be run in a thread; a coroutine function runs in the loop."""
 
+        async def run() -> None:
+            if name in self._expected:
+                self._expected[name] = self._monotonic() + interval.total_seconds()
+            fire()
 
-def _in_loop(fire: Callable[[], None]) -> Callable[[], Any]:
-    """A plain function would be run in a thread; a coroutine function runs in the loop."""
-
-    async def run() -> None:
-        fire()
-
-    return run
+        self._expected[name] = self._monotonic() + first.total_seconds()
+        self._scheduler.add_job(run, trigger, id=name, name=name, replace_existing=True, **settings)

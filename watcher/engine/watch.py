@@ -7,15 +7,20 @@ side. A repository is never polled twice at once, and a failing one delays no ot
 from __future__ import annotations
 
 import heapq
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from watcher.core import schedule
 from watcher.core.account import Account
-from watcher.core.poll import RepositoryStatus
+from watcher.core.health import repository_state
+from watcher.core.poll import RepositoryState, RepositoryStatus
 from watcher.engine.board import StatusBoard
+from watcher.engine.overdue import Overdue
 from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.poller import Poller
+from watcher.engine.progress import Progress
 from watcher.engine.repositories import RepositoryList
 from watcher.engine.work_queue import WorkQueue
 from watcher.errors import WatcherError
@@ -25,6 +30,7 @@ from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
 CATALOG = "_catalog"  # as a queue key; no repository name begins with an underscore
+CATALOG_BOUND = timedelta(hours=1)  # thousands of pages, at a pace that the registry sets
 
 
 class AccountWatch:
@@ -41,6 +47,7 @@ class AccountWatch:
         clock: Callable[[], float],
         log: Log,
         on_outcome: Callable[[PollOutcome], None],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.account = account
         self.poller = poller
@@ -51,17 +58,67 @@ class AccountWatch:
         self._log = log
         self._on_outcome = on_outcome
         self._queue: WorkQueue[str] = WorkQueue()
+        self._progress = Progress(account.limits.concurrency, self._bound, monotonic=monotonic)
         self._due: list[tuple[float, str]] = []
         self._due_at: dict[str, float] = {}
         self._catalog_failures = 0
         self._said_parked: float | None = None
         self._latest = clock()
+        self._is_answered = False
+        self.overdue = Overdue(account, board, now=clock())
 
     def start(self) -> None:
         """Spread the first polls over the interval; a stored next check in the future is kept."""
         if self.repositories.needs_catalog:
             self._plan(CATALOG, self._clock())
         self._plan_new(self.repositories.names)
+
+    def make_contact(self) -> None:
+        """Poll what is due first at once, so that it shows soon whether the registry answers. A
+        time that cron or a backoff set is kept."""
+        first = min(self._due_at, key=self._due_at.__getitem__, default=CATALOG)
+        if first == CATALOG or self.account.poll.every is None:
+            return
+        status = self._board.get(self.account.name, first)
+        if not status.failures:
+            status.next_check = self._clock()
+            self._plan(first, status.next_check)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the registry has answered or refused since the start, or is not to be asked
+        yet: it asked for patience, or the last refusals are kept in mind."""
+        if self._is_answered or self._client.parked_until is not None:
+            return True
+        due = self.next_due()
+        return self._queue.is_idle and (due is None or due > self._clock())
+
+    @property
+    def parked_until(self) -> float | None:
+        """Until when (epoch seconds) the registry is left alone."""
+        return self._client.parked_until
+
+    def state_counts(self, now: float) -> Counter[RepositoryState]:
+        """How many repositories fare how at `now` (seconds since the epoch)."""
+        names = self.repositories.names
+        if self.parked_until is not None:
+            return Counter({RepositoryState.PARKED: len(names)} if names else ())
+        interval = schedule.interval(self.account.poll, now)
+        limit = self.overdue.limit(now)
+        return Counter(
+            repository_state(
+                self._board.get(self.account.name, name),
+                now=now,
+                interval=interval,
+                stale_after=limit,
+            )
+            for name in names
+        )
+
+    def standstill(self) -> str | None:
+        """Why this account's polls do not get on though nothing outside holds them up, in words;
+        None where they do."""
+        return self._progress.standstill()
 
     @property
     def is_idle(self) -> bool:
@@ -82,30 +139,42 @@ class AccountWatch:
             if self._due_at.get(name) == due:  # else it was planned anew or dropped meanwhile
                 del self._due_at[name]
                 self._queue.put(name)
+        self._progress.waiting(len(self._queue))
 
     def nudge(self, repository: str | None = None) -> None:
         """Poll one repository now, or all of them."""
         for name in [repository] if repository else self.repositories.names:
             self._queue.put(name, urgent=True)
+        self._progress.waiting(len(self._queue))
 
     async def work(self) -> None:
         """Poll what the queue gives, for ever; run one of these per unit of concurrency."""
         while True:
             name, is_urgent = await self._queue.get()
             try:
-                if name == CATALOG:
-                    await self._read_catalog()
-                else:
-                    await self._poll(name, Priority.URGENT if is_urgent else Priority.SCHEDULED)
+                with self._progress.working_on(name, len(self._queue)):
+                    await self._work_on(name, is_urgent=is_urgent)
             finally:
                 self._queue.done(name)
+                self._progress.waiting(len(self._queue))
 
     def adopt(self, repositories: RepositoryList) -> None:
         """After a reload: other repositories, the same clock."""
+        self.overdue.joined(self.repositories.names, repositories.names, self._clock())
         self.repositories = repositories
         for name in self._due_at.keys() - set(repositories.names) - {CATALOG}:
             del self._due_at[name]
         self._plan_new(repositories.names)
+
+    async def _work_on(self, name: str, *, is_urgent: bool) -> None:
+        if name == CATALOG:
+            await self._read_catalog()
+        else:
+            await self._poll(name, Priority.URGENT if is_urgent else Priority.SCHEDULED)
+        self._is_answered = True
+
+    def _bound(self, name: str) -> timedelta:
+        return CATALOG_BOUND if name == CATALOG else self.account.timeouts.total
 
     async def _poll(self, repository: str, priority: Priority) -> None:
         if not self.repositories.has(repository):
@@ -159,7 +228,9 @@ class AccountWatch:
             )
         else:
             self._catalog_failures = 0
+            before = self.repositories.names
             doubt = self.repositories.take_catalog(names)
+            self.overdue.joined(before, self.repositories.names, self._clock())
             if doubt is not None:
                 self._log.warning(Event.CATALOG_FAILED, account=self.account.name, error=doubt)
             else:

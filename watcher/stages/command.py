@@ -16,9 +16,9 @@ from watcher.core.pipeline import Done, Failed, Json, Retry, StageOutcome
 from watcher.stages import guards
 from watcher.stages.base import StageContext
 from watcher.stages.event import event, variables
+from watcher.telemetry import systemd
 
 OUTPUT_LIMIT = 4096
-_ONLY_OURS = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
 _RUN = Either(ListOf(Text(template=True), minimum=1), Text(template=True))
 
 
@@ -95,7 +95,7 @@ def _arguments(run: Json) -> list[str]:
 
 
 def _environment(given: Mapping[str, Json], context: StageContext) -> dict[str, str]:
-    hidden = _ONLY_OURS | context.secret_variables
+    hidden = systemd.OURS | {systemd.CREDENTIALS} | context.secret_variables
     inherited = {name: value for name, value in os.environ.items() if name not in hidden}
     own = {name: _word(value) for name, value in given.items()}
     return {**inherited, **own, **variables(context)}

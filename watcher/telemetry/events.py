@@ -9,6 +9,7 @@ class Event(StrEnum):
     """Each says what happened; docs/architecture.md lists them all, and a test compares."""
 
     STARTED = "started"
+    READY = "ready"
     STOPPING = "stopping"
     STOPPED = "stopped"
     CONFIG_LOADED = "config_loaded"
@@ -44,5 +45,6 @@ class Event(StrEnum):
     TOKEN_UNUSABLE = "token_unusable"  # noqa: S105
     STATE_PRUNED = "state_pruned"
     STATE_FAILED = "state_failed"
+    STANDSTILL = "standstill"
     INTERNAL_ERROR = "internal_error"
     LIBRARY = "library"

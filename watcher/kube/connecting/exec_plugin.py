@@ -24,6 +24,7 @@ from typing import Any
 from watcher.errors import ClusterError, ClusterFault
 from watcher.kube.connecting.kubeconfig import Access, Entry, content_of, misconfigured
 from watcher.kube.redaction import GAP, redacted
+from watcher.telemetry import systemd
 
 SECONDS = 30.0
 """How long a plug-in may take."""
@@ -32,7 +33,6 @@ API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io
 _OUTPUT = 1 << 20
 _PIECE = 1 << 16
 _STDERR_SHOWN = 300
-_ONLY_OURS = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
 _WORD = re.compile(r"[-\w.~+/=]{8,}")
 
 
@@ -137,7 +137,7 @@ def exec_plugin(
         command=(_program(name, access.user_directory), *_arguments(entry, name)),
         api_version=version,
         environment={
-            **{key: value for key, value in environment.items() if key not in _ONLY_OURS},
+            **{key: value for key, value in environment.items() if key not in systemd.OURS},
             **_variables(entry, name),
             "KUBERNETES_EXEC_INFO": json.dumps(_exec_info(entry, version, access.cluster)),
         },
