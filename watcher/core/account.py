@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from watcher.core.reference import Registry
 
@@ -149,6 +149,16 @@ class Account:
     hold_above: int = 50
     stale_after: timedelta | None = None
     include_artifacts: bool = False
+
+
+class CredentialStanding(NamedTuple):
+    """How an account's credential fares. `since`: when this process first had it (epoch seconds),
+    None when it is anonymous. `is_refused`: the registry did not take it when it was tried last;
+    `is_unavailable`: its source gave none."""
+
+    since: float | None
+    is_refused: bool
+    is_unavailable: bool
 
 
 class CredentialProvider(Protocol):

@@ -35,7 +35,9 @@ from watcher.store.lock import StateLock
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
+from watcher.telemetry.families import Count, StateUse
 from watcher.telemetry.log import Log
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 if TYPE_CHECKING:
     from watcher.engine.runner import EmbeddedRunner
@@ -60,7 +62,9 @@ class _OfHosts(NamedTuple):
 
 
 class App:
-    """Everything around one state file. Made by `opened`; holds the lock as long as it lives."""
+    """Everything around one state file. Made by `opened`; holds the lock as long as it lives.
+    `config_loaded` is when `config` was taken over (epoch seconds); it `is_current` unless a newer
+    one was rejected."""
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class App:
         log: Log,
         clock: Callable[[], float],
         environment: Mapping[str, str],
+        meter: Meter = UNMEASURED,
     ) -> None:
         self.config = config
         self.store = store
@@ -83,6 +88,9 @@ class App:
         self.log = log
         self.clock = clock
         self.environment = environment
+        self.meter = meter
+        self.config_loaded = clock()
+        self.config_is_current = True
         self.clusters = ClusterConnections(lambda: self.config, environment)
         self.accounts = ConfiguredAccounts(self)
         self.members: dict[str, Member] = {}
@@ -95,7 +103,7 @@ class App:
 
     def member(self, account: Account) -> Member:
         """Build what one account needs; nothing is connected or read yet."""
-        client = client_of(account, self.hosts, self.environment, self.clock)
+        client = client_of(account, self.hosts, self.environment, self.clock, self.meter)
         poller = Poller(
             account,
             client,
@@ -105,6 +113,7 @@ class App:
             log=self.log,
             clock=self.clock,
             interval=schedule.interval(account.poll, self.clock()),
+            meter=self.meter,
         )
         return Member(account, client, poller, self.repositories(account))
 
@@ -171,7 +180,9 @@ class App:
             from watcher.engine.runner import EmbeddedRunner
             from watcher.stages import STAGES
 
-            self._runner = EmbeddedRunner(self.store, STAGES, contexts(self), log=self.log)
+            self._runner = EmbeddedRunner(
+                self.store, STAGES, contexts(self), log=self.log, meter=self.meter
+            )
         return self._runner
 
     def wake_runner(self) -> None:
@@ -200,6 +211,7 @@ class App:
         except StateError as error:
             self.board.put_back(statuses)
             self.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+            self.meter.count(Count.STATE_FAILURES, StateUse.BOOKKEEPING)
             raise
         self._flushed, self._catalogs = hosts, catalogs
 
@@ -224,12 +236,15 @@ def client_of(
     hosts: HostLimits,
     environment: Mapping[str, str],
     clock: Callable[[], float] = time.time,
+    meter: Meter = UNMEASURED,
 ) -> RegistryClient:
     """A client for one account with its own credential."""
     provider = credentials.provider(
         account.credential, account.registry, clock=clock, environment=environment
     )
-    return RegistryClient(account, provider, hosts=hosts, clock=clock, sleep=asyncio.sleep)
+    return RegistryClient(
+        account, provider, hosts=hosts, clock=clock, sleep=asyncio.sleep, meter=meter
+    )
 
 
 @asynccontextmanager
@@ -240,11 +255,12 @@ async def opened(
     clock: Callable[[], float],
     environment: Mapping[str, str],
     command: str,
+    meter: Meter = UNMEASURED,
 ) -> AsyncIterator[App]:
     """Take the lock, open the state file, and build; raises StateError."""
     async with AsyncExitStack() as stack:
         stack.enter_context(StateLock(config.state, command=command))
-        yield await _assembled(stack, config, config.state, log, clock, environment)
+        yield await _assembled(stack, config, config.state, log, clock, environment, meter)
 
 
 @asynccontextmanager
@@ -267,6 +283,7 @@ async def _assembled(
     log: Log,
     clock: Callable[[], float],
     environment: Mapping[str, str],
+    meter: Meter = UNMEASURED,
 ) -> App:
     store = ThreadedStore(lambda: Store.open(state))
     stack.push_async_callback(store.close)
@@ -289,6 +306,7 @@ async def _assembled(
         log=log,
         clock=clock,
         environment=environment,
+        meter=meter,
     )
     stack.push_async_callback(app.close)
     return app

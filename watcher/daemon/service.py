@@ -20,6 +20,7 @@ from watcher.config.load import Config
 from watcher.core.account import Account
 from watcher.core.health import BOOKKEEPING
 from watcher.daemon.app import App, Member, opened
+from watcher.daemon.measuring import measured
 from watcher.daemon.requests import RequestDesk
 from watcher.daemon.supervision import OPENING, Supervision
 from watcher.daemon.upkeep import HOURLY, let_go_if_due
@@ -30,7 +31,9 @@ from watcher.engine.ticker import Ticker
 from watcher.engine.watch import AccountWatch
 from watcher.errors import ConfigError, ListenError, StateError
 from watcher.telemetry.events import Event
+from watcher.telemetry.families import Count, ReloadResult, StateUse
 from watcher.telemetry.log import Log
+from watcher.telemetry.meter import UNMEASURED
 from watcher.telemetry.systemd import ServiceManager
 
 if TYPE_CHECKING:
@@ -215,6 +218,7 @@ class Service:
                 self._app.wake_runner()
         except StateError as error:
             self._desk.look_again()
+            self._app.meter.count(Count.STATE_FAILURES, StateUse.REQUESTS)
             self._app.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
 
     async def _use_switches(self) -> None:
@@ -245,10 +249,14 @@ class Service:
             _check_unchanged(app.config, config)
             switches = await app.store.run(lambda store: store.enabled_overrides())
         except (ConfigError, ListenError, StateError) as error:
+            app.config_is_current = False
+            app.meter.count(Count.CONFIG_RELOADS, ReloadResult.REJECTED)
             app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
             return str(error)
         await self._adopt(config, switches)
         self._signature = config.loaded
+        app.config_loaded, app.config_is_current = app.clock(), True
+        app.meter.count(Count.CONFIG_RELOADS, ReloadResult.LOADED)
         app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))
         return None
 
@@ -304,10 +312,17 @@ def run(
     async def work() -> None:
         config = load()
         manager.needs(OPENING)
-        async with opened(
-            config, log=log, clock=clock, environment=environment, command=command
-        ) as app:
-            await Service(app, load, manager).run()
+        with measured(config) as metrics:
+            way_in = opened(
+                config,
+                log=log,
+                clock=clock,
+                environment=environment,
+                command=command,
+                meter=metrics or UNMEASURED,
+            )
+            async with way_in as app:
+                await Service(app, load, manager).run()
 
     log.capture_libraries()
     sys.setswitchinterval(SWITCH_SECONDS)

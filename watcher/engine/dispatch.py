@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from watcher.core import stepping, undoing
-from watcher.core.pipeline import Execution, ExecutionStatus, StageStatus
+from watcher.core.pipeline import Execution, ExecutionStatus, StageRun, StageStatus
 from watcher.engine.invocation import (
     Active,
     ContextFactory,
@@ -27,7 +27,9 @@ from watcher.stages.base import Stage, StageLog
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
+from watcher.telemetry.families import Count, RollbackResult, StateUse, Timing
 from watcher.telemetry.log import Log
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 _SAVE_PAUSES = (0.2, 1.0, 4.0, 10.0)
 _Result = TypeVar("_Result")
@@ -46,6 +48,7 @@ class Dispatcher:
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         fault: Callable[[str], None],
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._store = store
         self._invoker = Invoker(stages, context, log=log, now=now, sleep=sleep)
@@ -53,6 +56,7 @@ class Dispatcher:
         self._now = now
         self._sleep = sleep
         self._fault = fault
+        self._meter = meter
 
     async def drive(self, execution: Execution, active: Active) -> None:
         """Go on until the execution ends, waits, or has to stop with the process. Raises
@@ -127,6 +131,7 @@ class Dispatcher:
                 error=error,
                 hint="what the stage did is still there, in whole or in part: look at its log",
             )
+        self._meter.count(Count.ROLLBACKS, execution.pipeline.name, _result(error, skipped))
         if skipped is not None:
             name = execution.stages[index].name
             self._log.warning(Event.ROLLBACK_SKIPPED, **keys(execution), stage=name, reason=skipped)
@@ -183,6 +188,7 @@ class Dispatcher:
                 return await self._store.run(function)
             except (StateUnwritable, StateLocked) as error:
                 self._log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+                self._meter.count(Count.STATE_FAILURES, StateUse.EXECUTION)
                 await self._sleep(pause)
         return await self._store.run(function)
 
@@ -197,6 +203,7 @@ class Dispatcher:
                 error=stage.error,
             )
         if stage is not None and stage.finished is not None:
+            self._measure(stage)
             self._log.info(
                 Event.STAGE_FINISHED,
                 **keys(saved),
@@ -205,11 +212,18 @@ class Dispatcher:
                 error=stage.error,
             )
         if saved.status.is_final:
-            tell_finished(self._log, saved)
+            tell_finished(self._log, self._meter, saved)
+
+    def _measure(self, stage: StageRun) -> None:
+        """A stage that was skipped took no time, and one that never began has none."""
+        if stage.started is not None and stage.finished is not None:
+            taken = (stage.finished - stage.started).total_seconds()
+            self._meter.time(Timing.STAGE, max(taken, 0.0), stage.type, stage.status)
 
 
-def tell_finished(log: Log, execution: Execution) -> None:
-    """The line about an execution's end."""
+def tell_finished(log: Log, meter: Meter, execution: Execution) -> None:
+    """The line about an execution's end, and its count."""
+    meter.count(Count.EXECUTIONS, execution.pipeline.name, execution.status)
     failed = execution.status is ExecutionStatus.FAILED
     write = log.warning if failed else log.info
     write(
@@ -218,6 +232,12 @@ def tell_finished(log: Log, execution: Execution) -> None:
         status=execution.status.value,
         reason=execution.reason,
     )
+
+
+def _result(error: str | None, skipped: str | None) -> RollbackResult:
+    if error is not None:
+        return RollbackResult.FAILED
+    return RollbackResult.SUCCEEDED if skipped is None else RollbackResult.SKIPPED
 
 
 def _with_memory(begun: Execution, index: int, active: Active) -> Execution:

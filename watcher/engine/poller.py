@@ -39,6 +39,7 @@ from watcher.registry.listing.tags import Listing, Seen, Unchanged
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 MANY_TAGS = 5000
 """From here on the event loop is let go in between: a pass over them takes about a millisecond."""
@@ -79,6 +80,7 @@ class Poller:
         log: Log,
         clock: Callable[[], float],
         interval: timedelta,
+        meter: Meter = UNMEASURED,
     ) -> None:
         self.account = account
         self._client = client
@@ -86,7 +88,7 @@ class Poller:
         self._store = store
         self._board = board
         self._log = log
-        self._report = PollReport(board, log, clock)
+        self._report = PollReport(board, log, clock, meter)
         self._clock = clock
         self._interval = interval
         self.use(rules)
@@ -107,6 +109,7 @@ class Poller:
         the outcome, of the status, and of the log."""
         status = self._board.get(self.account.name, repository)
         total = self.account.timeouts.total
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(total.total_seconds()):
                 outcome = await self._look_well(status, purpose, priority)
@@ -126,7 +129,7 @@ class Poller:
         for note in self._client.take_notes():
             self._log.warning(Event.STRATEGY_CHANGED, account=self.account.name, reason=note)
         if purpose is not Purpose.DRY_RUN:
-            self._report.note(status, outcome)
+            self._report.note(status, outcome, asyncio.get_running_loop().time() - began)
         return outcome
 
     async def _look_well(

@@ -20,6 +20,7 @@ from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 SLOTS = 16
 GRACE = timedelta(seconds=15)  # so that all is over within the 20 s of SPEC 8
@@ -47,12 +48,14 @@ class EmbeddedRunner:
         now: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         fault: Callable[[str], None] = no_fault,
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._store = store
         self._dispatcher = Dispatcher(
-            store, stages, context, log=log, now=now, sleep=sleep, fault=fault
+            store, stages, context, log=log, now=now, sleep=sleep, fault=fault, meter=meter
         )
         self._log = log
+        self._meter = meter
         self._slots = slots
         self._grace = grace
         self._now = now
@@ -137,7 +140,7 @@ class EmbeddedRunner:
             busy = frozenset(self._active)
             claimed = await self._store.run(lambda s: s.claim(self._now(), busy, free))  # noqa: B023
             for execution in claimed.settled:
-                tell_finished(self._log, execution)
+                tell_finished(self._log, self._meter, execution)
             for execution in claimed.executions:
                 self._start(execution)
             if not claimed.executions:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from watcher.core.account import Account, CredentialProvider
+from watcher.core.account import Account, CredentialProvider, CredentialStanding
 from watcher.core.host import Counts, Recognition
 from watcher.core.oci import ACCEPT, Manifest, digest_of, is_content_of, parse_object, strings
 from watcher.core.reference import is_digest, is_repository_name, is_tag
@@ -32,6 +32,7 @@ from watcher.registry.realms import Guard, Resolve, resolve_by_system
 from watcher.registry.recognition import Recogniser
 from watcher.registry.session import Session
 from watcher.registry.wire import Ask, Wire
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 __all__ = ["Listing", "RegistryClient", "Unchanged"]
 
@@ -53,6 +54,7 @@ class RegistryClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         resolve: Resolve = resolve_by_system,
         environment: Mapping[str, str] = os.environ,
+        meter: Meter = UNMEASURED,
     ) -> None:
         registry = account.registry
         self._account = account
@@ -72,8 +74,10 @@ class RegistryClient:
             pin=self._connections.pin,
             is_proxied=lambda origin: self._connections.proxy_for(origin) is not None,
         )
-        wire = Wire(account, self._connections, lane, guard, sleep)
-        logins = Logins(registry, credentials, server=TokenServer(wire), guard=guard, clock=clock)
+        wire = Wire(account, self._connections, lane, guard, sleep, meter)
+        logins = self._logins = Logins(
+            registry, credentials, server=TokenServer(wire), guard=guard, clock=clock
+        )
         self._auth = RegistryAuth(account, logins, lane)
         self._session = Session(registry.base_url, wire, self._auth)
         self._lists = Lists(account, self._session, lane)
@@ -86,6 +90,11 @@ class RegistryClient:
         """Until when (epoch seconds) nothing can be asked, since the registry or its token server
         asked for patience; None when something can."""
         return self._lane.parked_until
+
+    @property
+    def credential_standing(self) -> CredentialStanding:
+        """How the account's credential fares, as of its last use."""
+        return self._logins.standing
 
     def expect(self, names: Collection[str]) -> None:
         """The repositories that will be looked at: the account's, whenever these change. Where a

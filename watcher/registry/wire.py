@@ -7,6 +7,8 @@ origin only. Every failure to get an answer leaves as a TransportError or a Prot
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
+from http import HTTPStatus
 from typing import NamedTuple
 
 from watcher.core.account import Account
@@ -19,12 +21,24 @@ from watcher.registry.budgets.retries import Sleep, with_one_retry
 from watcher.registry.budgets.retry_after import retry_after
 from watcher.registry.realms import Guard
 from watcher.registry.urls import absolute, origin_of
+from watcher.telemetry.families import Count
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 MAXIMUM_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _USER_AGENT = (b"User-Agent", USER_AGENT.encode())
 _GZIP = (b"Accept-Encoding", b"gzip")
 _PLAIN = (b"Accept-Encoding", b"identity")
+_CODES = {code.value: str(code.value) for code in HTTPStatus}
+
+
+class Destination(StrEnum):
+    """Where a request goes on behalf of a registry: what its host is called, a stranger chooses."""
+
+    REGISTRY = "registry"
+    NATIVE = "native"
+    TOKEN = "token"  # noqa: S105 - no password
+    ELSEWHERE = "elsewhere"
 
 
 class Ask(NamedTuple):
@@ -47,13 +61,20 @@ class Wire:
     """Sends requests over an account's connections, in the turns of its lane."""
 
     def __init__(
-        self, account: Account, connections: Connections, lane: Lane, guard: Guard, sleep: Sleep
+        self,
+        account: Account,
+        connections: Connections,
+        lane: Lane,
+        guard: Guard,
+        sleep: Sleep,
+        meter: Meter = UNMEASURED,
     ) -> None:
         self.host = account.registry.name
         self.origin = origin_of(account.registry.base_url + "/")
         self.lane = lane
         self._connections = connections
         self._guard = guard
+        self._meter = meter
         self.sleep = sleep
 
     async def deliver(self, ask: Ask, authorization: str | None, home: str) -> Answer:
@@ -74,19 +95,25 @@ class Wire:
         priority: Priority = Priority.SCHEDULED,
         counts: Counts = Counts.REQUESTS,
         is_elsewhere: bool = False,
+        to: Destination = Destination.REGISTRY,
     ) -> Answer:
         """One request, one answer, in its turn and within the time limits. `is_elsewhere`: at a
         host to which the registry redirected."""
+        code = "none"
         async with self.lane.turn(priority, counts):
-            reply = await self._connections.exchange(
-                method,
-                url,
-                headers,
-                cap=cap,
-                host=self.host,
-                content=content,
-                is_elsewhere=is_elsewhere,
-            )
+            try:
+                reply = await self._connections.exchange(
+                    method,
+                    url,
+                    headers,
+                    cap=cap,
+                    host=self.host,
+                    content=content,
+                    is_elsewhere=is_elsewhere,
+                )
+                code = _CODES.get(reply.status) or _class_of(reply.status)
+            finally:
+                self._meter.count(Count.REQUESTS, self.host, to, code)
         return Answer(reply.status, reply.headers, reply.body, url)
 
     def refuse(self, answer: Answer, ask: Ask, secrets: tuple[str, ...] = ()) -> RegistryError:
@@ -131,6 +158,7 @@ class Wire:
                 priority=ask.priority,
                 counts=ask.counts,
                 is_elsewhere=self._is_elsewhere(url),
+                to=self._destination(url, ask.counts),
             )
             if ask.counts is Counts.NATIVE or origin_of(url) == self.origin:
                 self.lane.note(answer, ask.counts)
@@ -141,6 +169,11 @@ class Wire:
                 raise self._lost(ask, "in a circle")
             seen.add(url)
         raise self._lost(ask, f"more than {MAXIMUM_REDIRECTS} times")
+
+    def _destination(self, url: str, counts: Counts) -> Destination:
+        if self._is_elsewhere(url):
+            return Destination.ELSEWHERE
+        return Destination.NATIVE if counts is Counts.NATIVE else Destination.REGISTRY
 
     def _is_elsewhere(self, url: str) -> bool:
         return origin_of(url) not in (self.origin, self.lane.dialect.native_url)
@@ -157,3 +190,8 @@ class Wire:
 
     def _lost(self, ask: Ask, where: str) -> ProtocolError:
         return ProtocolError(f"{self.host} redirects {ask.what} {where}", host=self.host)
+
+
+def _class_of(status: int) -> str:
+    """A code that no specification has, in so many words that a hostile server makes few."""
+    return f"{status // 100}xx" if 100 <= status < 600 else "other"

@@ -9,13 +9,19 @@ Only auth.py imports it. field facts: registries.md sections 1.3, 1.4 and 1.7.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from watcher.core.account import Credential, CredentialProvider
+from watcher.core.account import Credential, CredentialProvider, CredentialStanding
 from watcher.core.reference import Registry
-from watcher.errors import AccessDenied, AuthenticationFailed, ProtocolError, WatcherError
+from watcher.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    CredentialError,
+    ProtocolError,
+    WatcherError,
+)
 from watcher.registry.login.token_server import (
     BatchRefused,
     CredentialRefused,
@@ -64,6 +70,8 @@ class Logins:
         self._credential = Credential()
         self.generation = 0
         """Counts the credentials that were used; tokens are good for one."""
+        self._had_since: float | None = None
+        self._is_unavailable = False
         self._refusal: _Refusal | None = None
         self._proven: Credential | None = None
         self._first_login = asyncio.Lock()
@@ -78,13 +86,23 @@ class Logins:
         """The secrets of the credential that was used last."""
         return secrets_of(self._credential)
 
+    @property
+    def standing(self) -> CredentialStanding:
+        """How the account's credential fares."""
+        refusal = self._refusal
+        return CredentialStanding(
+            since=None if self._credential.is_anonymous else self._had_since,
+            is_refused=refusal is not None and refusal.credential == self._credential,
+            is_unavailable=self._is_unavailable,
+        )
+
     async def current(self) -> Credential:
         """The credential of now; raises CredentialError."""
-        return self._adopt(await self._credentials.get())
+        return self._adopt(await self._had(self._credentials.get()))
 
     async def renewed(self, refused: Credential) -> bool:
         """Have the credential read or made again; whether it is another one now."""
-        return self._adopt(await self._credentials.renew(refused)) != refused
+        return self._adopt(await self._had(self._credentials.renew(refused))) != refused
 
     def kept(self, realm: Realm, scopes: tuple[str, ...]) -> Token | None:
         """The token for these scopes that is still good."""
@@ -212,9 +230,20 @@ class Logins:
                 return self._credential
         raise error
 
+    async def _had(self, given: Awaitable[Credential]) -> Credential:
+        """What the source gives; remembered when it gives nothing."""
+        try:
+            credential = await given
+        except CredentialError:
+            self._is_unavailable = True
+            raise
+        self._is_unavailable = False
+        return credential
+
     def _adopt(self, credential: Credential) -> Credential:
         """Another credential than before ends the life of all its tokens."""
         if credential != self._credential:
+            self._had_since = self._clock()
             self._credential = credential
             self.generation += 1
             self._tokens.clear()

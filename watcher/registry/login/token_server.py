@@ -19,7 +19,7 @@ from watcher.registry.bodies import TOKEN_CAP
 from watcher.registry.budgets.limits import Priority
 from watcher.registry.budgets.retries import with_one_retry
 from watcher.registry.login.tokens import Token, parse_token
-from watcher.registry.wire import Wire
+from watcher.registry.wire import Destination, Wire
 
 CATALOG_SCOPE = "registry:catalog:*"
 MAXIMUM_BATCH_TOKEN = 6 * 1024
@@ -145,6 +145,7 @@ class TokenServer:
             content,
             priority=Priority.URGENT,
             is_elsewhere=is_elsewhere,
+            to=Destination.TOKEN,
         )
 
     def _refusal(self, answer: Answer, request: TokenRequest) -> RegistryError:

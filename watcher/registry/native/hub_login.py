@@ -19,7 +19,7 @@ from watcher.registry.login.logins import Logins
 from watcher.registry.login.tokens import BEARER, Token, parse_token
 from watcher.registry.native.docker_hub import LOGIN_PATH
 from watcher.registry.native.standing import REST
-from watcher.registry.wire import Ask, Wire
+from watcher.registry.wire import Ask, Destination, Wire
 
 _OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500
 _HIDDEN = frozenset({_UNAUTHORIZED, 403, 404})
@@ -94,6 +94,7 @@ class HubLogin:
             TOKEN_CAP,
             content,
             counts=Counts.NATIVE,
+            to=Destination.TOKEN,
         )
         patience = self._wire.patience(answer, self._wire.lane.native_key)
         if patience is not None:
