@@ -133,6 +133,15 @@ def events(db: sqlite3.Connection, outcome: str | None) -> list[dict[str, Json]]
     return [{**dict(zip(names.split(), row, strict=True)), "time": rfc3339(row[1])} for row in rows]
 
 
+def held_by_trigger(db: sqlite3.Connection) -> dict[str, int]:
+    """How many events are held, by trigger."""
+    rows = db.execute(
+        "SELECT trigger_name, count(*) FROM decision WHERE outcome = ? GROUP BY trigger_name",
+        (Verdict.HELD.value,),
+    )
+    return dict(rows.fetchall())
+
+
 def release(
     db: sqlite3.Connection, selector: EventSelector, triggers: Iterable[Trigger]
 ) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from watcher.core import stepping
 from watcher.core.pipeline import (
@@ -28,6 +29,13 @@ from watcher.store.rows import (
     stage_values,
     to_text,
 )
+
+
+class Backlog(NamedTuple):
+    """How much waits or is under way: held events by trigger, runs by pipeline and status."""
+
+    held: Mapping[str, int]
+    unfinished: Mapping[tuple[str, ExecutionStatus], int]
 
 
 def submit(db: sqlite3.Connection, new: NewExecution, parent: str | None = None) -> bool:
@@ -104,6 +112,15 @@ def any_unfinished(db: sqlite3.Connection) -> bool:
         "SELECT EXISTS (SELECT 1 FROM execution WHERE status IN ('QUEUED', 'RUNNING', 'WAITING'))"
     ).fetchone()
     return bool(row[0])
+
+
+def unfinished(db: sqlite3.Connection) -> dict[tuple[str, ExecutionStatus], int]:
+    """How many have not ended, by pipeline and status."""
+    rows = db.execute(
+        "SELECT pipeline, status, count(*) FROM execution WHERE finished IS NULL "
+        "GROUP BY status, pipeline"
+    )
+    return {(pipeline, ExecutionStatus(status)): number for pipeline, status, number in rows}
 
 
 def failed_since(db: sqlite3.Connection, moment: datetime) -> list[str]:

@@ -31,11 +31,12 @@ from watcher.store import (
 from watcher.store.claims import Claimed
 from watcher.store.connection import Fault, no_fault, open_state, transaction, translated
 from watcher.store.events import EventSelector
+from watcher.store.executions import Backlog
 from watcher.store.requests import Request
 from watcher.store.schema import MIGRATIONS, Migration
 from watcher.store.upkeep import Upkeep
 
-__all__ = ["Claimed", "EventSelector", "Request", "Store"]
+__all__ = ["Backlog", "Claimed", "EventSelector", "Request", "Store"]
 
 
 def _utc_now() -> datetime:
@@ -201,6 +202,10 @@ class Store(Upkeep):
         """Newest first, without logs."""
         with self._reading() as db:
             return executions.listed(db, limit, status, pipeline)
+
+    def backlog(self) -> Backlog:
+        with self._reading() as db:
+            return Backlog(events.held_by_trigger(db), executions.unfinished(db))
 
     def any_unfinished(self) -> bool:
         with self._reading() as db:
