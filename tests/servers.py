@@ -36,6 +36,7 @@ PACKAGES = {
     "nginx": "nginx-light",
     "tinyproxy": "tinyproxy-bin",
     "stunnel4": "stunnel4",
+    "promtool": "prometheus",
 }
 STARTS_WITHIN = 20.0
 STOPS_WITHIN = 10.0
