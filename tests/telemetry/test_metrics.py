@@ -157,8 +157,14 @@ async def unanswerable(observed: Observed) -> None:
 
 async def stuck(observed: Observed) -> None:
     """What else of the daemon says of itself."""
-    complaint = Complaint(ailment=Ailment.STUCK, about="store", message="stands still")
-    observed.health = HealthReport(ready=False, complaints=(complaint,))
+    observed.health = HealthReport(
+        ready=False,
+        complaints=(
+            Complaint(ailment=Ailment.STUCK, about="state", message="stands still"),
+            Complaint(ailment=Ailment.STALE, about="main/acme/web", message="for 2 h"),
+            Complaint(ailment=Ailment.STALE, about="main/acme/api", message="for 2 h"),
+        ),
+    )
 
 
 async def bad_config(observed: Observed) -> None:
@@ -249,10 +255,9 @@ CASES = {
         ),
     ),
     "a registry that never answered well": Case(
-        settings={"stale_after": "1s"},
         act=answer(Respond(500), first=True),
         rows=(
-            row("repositories_overdue", 1, account="main"),
+            row("polls_total", some, account="main", result="failed"),
             row("last_success_timestamp_seconds", 0, account="main"),
             row("oldest_success_timestamp_seconds", 0, account="main"),
         ),
@@ -313,9 +318,14 @@ CASES = {
         settings={"username": "acme", "password_command": ["false"]},
         rows=(row("credential_trouble", 1, account="main", trouble="unavailable"),),
     ),
-    "a daemon that stands still in part": Case(
+    "a daemon that says of itself that it stands still": Case(
         act=stuck,
-        rows=(row("ready", 0), row("complaints", 1, ailment="stuck")),
+        rows=(
+            row("ready", 0),
+            row("complaints", 1, ailment="stuck"),
+            row("complaints", 2, ailment="stale"),
+            row("repositories_overdue", 2, account="main"),
+        ),
     ),
     "a config that is rejected": Case(
         act=bad_config,

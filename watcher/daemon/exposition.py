@@ -37,16 +37,15 @@ class Exposition:
         self._app = app
         self._meter = meter
         self._health = health
-        self._since = app.clock()
 
     async def __call__(self, *, openmetrics: bool = False) -> tuple[bytes, str]:
         """The body and its content type, in Prometheus' text format or in OpenMetrics."""
         app = self._app
-        samples = await readings.of_repositories(app, self._since)
+        samples = await readings.of_repositories(app)
         samples += await self._of_state()
         samples += readings.of_hosts(app)
         samples += readings.of_credentials(app)
-        samples += readings.of_health(self._health())
+        samples += readings.of_health(app, self._health())
         samples += readings.of_config(app)
         self._expect()
         return await asyncio.to_thread(self._meter.exposition, samples, openmetrics=openmetrics)

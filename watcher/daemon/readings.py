@@ -8,11 +8,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from watcher import __version__
-from watcher.core.account import Account
-from watcher.core.health import Ailment, HealthReport, is_overdue, repository_state
+from watcher.core.health import Ailment, HealthReport, repository_state
 from watcher.core.host import Counted, Counts, parking_key, place_of
 from watcher.core.poll import RepositoryState, RepositoryStatus
 from watcher.core.schedule import interval
@@ -29,69 +27,51 @@ class _Tally:
     """What the repositories of an account come to. Times in epoch seconds."""
 
     states: Counter[RepositoryState] = field(default_factory=Counter)
-    overdue: int = 0
     tags: int = 0
     latest: float = 0.0
     oldest: float | None = None
 
+    def add(self, status: RepositoryStatus, state: RepositoryState) -> None:
+        success = status.last_success or 0.0
+        self.states[state] += 1
+        self.tags += status.tags
+        self.latest = max(self.latest, success)
+        self.oldest = success if self.oldest is None else min(self.oldest, success)
+
     def samples(self, account: str) -> Iterator[Sample]:
         for state in RepositoryState:
             yield Sample(Reading.REPOSITORIES, self.states[state], (account, state))
-        yield Sample(Reading.OVERDUE, self.overdue, (account,))
         yield Sample(Reading.TAGS, self.tags, (account,))
         yield Sample(Reading.LAST_SUCCESS, self.latest, (account,))
         yield Sample(Reading.OLDEST_SUCCESS, self.oldest or 0.0, (account,))
 
 
-async def of_repositories(app: App, since: float) -> list[Sample]:
-    """How the watched repositories fare, by account; `since` is when polling began."""
+async def of_repositories(app: App) -> list[Sample]:
+    """How the watched repositories fare, by account."""
     samples: list[Sample] = []
     for member in list(app.members.values()):
-        tally = await _tally(app, member, since)
+        tally = await _tally(app, member)
         samples += tally.samples(member.account.name)
     return samples
 
 
-async def _tally(app: App, member: Member, since: float) -> _Tally:
+async def _tally(app: App, member: Member) -> _Tally:
     account, names = member.account, member.repositories.names
     tally, now = _Tally(), app.clock()
     gap, until = interval(account.poll, now), app.hosts.blocked_until(account)
     for start in range(0, len(names), AT_ONCE):
         for name in names[start : start + AT_ONCE]:
             status = app.board.get(account.name, name)
-            _add(tally, status, account, now=now, since=since, gap=gap, until=until)
+            state = repository_state(
+                status,
+                now=now,
+                interval=gap,
+                stale_after=account.stale_after,
+                blocked_until=until,
+            )
+            tally.add(status, state)
         await asyncio.sleep(0)
     return tally
-
-
-def _add(
-    tally: _Tally,
-    status: RepositoryStatus,
-    account: Account,
-    *,
-    now: float,
-    since: float,
-    gap: timedelta,
-    until: float | None,
-) -> None:
-    stale_after, success = account.stale_after, status.last_success or 0.0
-    state = repository_state(
-        status, now=now, interval=gap, stale_after=stale_after, blocked_until=until
-    )
-    tally.states[state] += 1
-    tally.tags += status.tags
-    tally.latest = max(tally.latest, success)
-    tally.oldest = success if tally.oldest is None else min(tally.oldest, success)
-    if not _is_yet_to_come(status, now):
-        tally.overdue += is_overdue(
-            status, now=now, since=since, interval=gap, stale_after=stale_after
-        )
-
-
-def _is_yet_to_come(status: RepositoryStatus, now: float) -> bool:
-    """Whether the first poll of a repository that was found just now is still ahead."""
-    first = status.next_check
-    return status.last_check is None and first is not None and first > now
 
 
 def of_hosts(app: App) -> Iterator[Sample]:
@@ -131,8 +111,13 @@ def of_credentials(app: App) -> Iterator[Sample]:
         yield Sample(Reading.CREDENTIAL_TROUBLE, standing.is_unavailable, (name, "unavailable"))
 
 
-def of_health(report: HealthReport) -> Iterator[Sample]:
+def of_health(app: App, report: HealthReport) -> Iterator[Sample]:
+    """What the daemon says of itself, as `/healthz` does."""
     yield Sample(Reading.READY, report.ready)
+    stale = (each.about for each in report.complaints if each.ailment is Ailment.STALE)
+    overdue = Counter(about.partition("/")[0] for about in stale)
+    for name in app.members:
+        yield Sample(Reading.OVERDUE, overdue[name], (name,))
     numbers = Counter(complaint.ailment for complaint in report.complaints)
     for ailment in Ailment:
         yield Sample(Reading.COMPLAINTS, numbers[ailment], (ailment,))
