@@ -104,7 +104,11 @@ def test_with_nothing_new_one_transaction_is_written(ten: Watcher) -> None:
         reader.close()
 
 
-def test_with_nothing_new_nothing_heavy_is_imported(ten: Watcher, tmp_path: Path) -> None:
+def test_with_nothing_new_nothing_heavy_is_imported(
+    ten: Watcher, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    """Nor is what serves a daemon's `http`, which a pass does not."""
+    ten.write({**config(registry, *REPOSITORIES), "http": {"listen": "127.0.0.1:0"}})
     modules = tmp_path / "modules.json"
     driver = DRIVER.replace("MODULES", repr(str(modules)))
     command = [sys.executable, "-c", driver, "run", "--once", "-c", str(ten.config)]
