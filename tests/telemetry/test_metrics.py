@@ -33,6 +33,7 @@ from watcher.core.pipeline import (
     StageSpec,
 )
 from watcher.daemon.exposition import STATE_SECONDS
+from watcher.daemon.upkeep import HOURLY, let_go_if_due
 from watcher.engine.runner import EmbeddedRunner
 from watcher.errors import StateUnwritable
 from watcher.stages.base import StageContext
@@ -140,6 +141,17 @@ async def full_disk_for_runs(observed: Observed) -> None:
 
     observed.fault = fault
     await push("2.0")(observed)
+
+
+async def full_disk_for_retention(observed: Observed) -> None:
+    await push()(observed)
+
+    def fault(point: str) -> None:
+        if point == "retention.before_commit":
+            raise StateUnwritable("the disk is full")
+
+    observed.fault = fault
+    await let_go_if_due(observed.app, HOURLY)
 
 
 async def unanswerable(observed: Observed) -> None:
@@ -355,6 +367,10 @@ CASES = {
             row("state_failures_total", 1, during="execution"),
             row("executions_total", 1, pipeline="deploy", status="SUCCEEDED"),
         ),
+    ),
+    "a full disk while old rows are let go": Case(
+        act=full_disk_for_retention,
+        rows=(row("state_failures_total", 1, during="retention"),),
     ),
     "a full disk while a command asks": Case(
         act=unanswerable,

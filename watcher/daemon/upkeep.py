@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from watcher.errors import StateError
 from watcher.telemetry.events import Event
+from watcher.telemetry.families import Count, StateUse
 
 if TYPE_CHECKING:
     from watcher.daemon.app import App
@@ -31,6 +32,7 @@ async def let_go_if_due(app: App, pause: timedelta) -> None:
             await _round(app, now)
     except StateError as error:
         app.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+        app.meter.count(Count.STATE_FAILURES, StateUse.RETENTION)
 
 
 async def _round(app: App, now: float) -> None:

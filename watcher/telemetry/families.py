@@ -226,6 +226,7 @@ class StateUse(StrEnum):
     EXECUTION = "execution"
     BOOKKEEPING = "bookkeeping"
     REQUESTS = "requests"
+    RETENTION = "retention"
     METRICS = "metrics"
 
 
