@@ -111,7 +111,7 @@ async def serving(
     log = Log("info", "json", stream)
     settings = HttpSettings(host=host, port=0, token_file=token_file)
     chosen = limits or Limits()
-    application = make_app(parts or Parts(desk=FakeHealth()), settings, log=log, limits=chosen)
+    application = make_app(parts or Parts(health=FakeHealth()), settings, log=log, limits=chosen)
     server = HttpServer(application, settings, log=log, limits=chosen)
     place, _, port = server.bind().rpartition(":")
     task = asyncio.create_task(server.serve())

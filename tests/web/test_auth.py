@@ -31,7 +31,7 @@ async def guarded(token_file: Path | None, host: str = "127.0.0.1") -> AsyncIter
         gates[0].check(request)
         return Response(b"welcome")
 
-    parts = Parts(desk=FakeHealth(), hooks=[Route("/private", private)])
+    parts = Parts(health=FakeHealth(), hooks=[Route("/private", private)])
     async with serving(parts, host=host) as served:
         log = Log("info", "json", served.log)
         token = None if token_file is None else TokenFile(token_file, log=log)

@@ -28,7 +28,7 @@ STUCK = Complaint(ailment=Ailment.STUCK, about="event loop", message="stands for
 async def test_each_probe_answers_its_own_question(
     report: HealthReport, healthz: int, readyz: int, livez: int
 ) -> None:
-    async with serving(Parts(desk=FakeHealth(report))) as served:
+    async with serving(Parts(health=FakeHealth(report))) as served:
         assert (await served.get("/healthz")).status == healthz
         assert (await served.get("/readyz")).status == readyz
         assert (await served.get("/livez")).status == livez
@@ -37,7 +37,7 @@ async def test_each_probe_answers_its_own_question(
 async def test_strangers_see_kinds_and_counts_and_no_names(token_file: Path) -> None:
     health = FakeHealth()
     health.complain(STALE, STALE, STUCK)
-    async with serving(Parts(desk=health), token_file=token_file) as served:
+    async with serving(Parts(health=health), token_file=token_file) as served:
         for authorization in ("", "Bearer wrong", "Basic YTpi"):
             answer = await served.get("/healthz", authorization=authorization)
             assert answer.json == {"well": False, "complaints": {"stale": 2, "stuck": 1}}
@@ -46,7 +46,7 @@ async def test_strangers_see_kinds_and_counts_and_no_names(token_file: Path) -> 
 async def test_who_holds_the_token_sees_what_is_wrong(token_file: Path) -> None:
     health = FakeHealth()
     health.complain(STALE)
-    async with serving(Parts(desk=health), token_file=token_file) as served:
+    async with serving(Parts(health=health), token_file=token_file) as served:
         answer = await served.get("/healthz", authorization=f"Bearer {TOKEN}")
         assert answer.json["details"] == [
             {"ailment": "stale", "about": "main/acme/web", "message": "no answer"}
@@ -55,7 +55,7 @@ async def test_who_holds_the_token_sees_what_is_wrong(token_file: Path) -> None:
 
 async def test_many_who_ask_at_once_cost_one_look() -> None:
     health = FakeHealth()
-    async with serving(Parts(desk=health)) as served:
+    async with serving(Parts(health=health)) as served:
         for _ in range(20):
             assert (await served.get("/healthz")).status == 200
     assert health.asked <= 2
@@ -65,7 +65,7 @@ async def test_metrics_are_there_when_they_are_handed_in() -> None:
     async def metrics(*, openmetrics: bool) -> tuple[bytes, str]:
         return b"up 1\n", "application/openmetrics-text" if openmetrics else "text/plain"
 
-    async with serving(Parts(desk=FakeHealth(), metrics=metrics)) as served:
+    async with serving(Parts(health=FakeHealth(), metrics=metrics)) as served:
         plain = await served.get("/metrics")
         other = await served.get("/metrics", accept="application/openmetrics-text;version=1.0.0")
     assert (plain.status, plain.body, plain.headers["content-type"]) == (

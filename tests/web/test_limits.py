@@ -33,7 +33,7 @@ async def fail(_: Request) -> Response:
 
 
 PARTS = Parts(
-    desk=FakeHealth(),
+    health=FakeHealth(),
     hooks=[
         Route("/read", read_all, methods=["POST"]),
         Route("/ignore", ignore_body, methods=["POST"]),
@@ -203,7 +203,7 @@ async def test_who_does_not_read_the_answer_is_cut_off() -> None:
     async def much(_: Request) -> Response:
         return Response(large)
 
-    parts = Parts(desk=FakeHealth(), hooks=[Route("/much", much)])
+    parts = Parts(health=FakeHealth(), hooks=[Route("/much", much)])
     async with serving(parts, limits=HASTE) as served:
         reader, writer = await served.connect()
         with closing(writer):

@@ -25,7 +25,7 @@ from watcher.web.server import HttpServer
 def server_at(host: str, port: int) -> HttpServer:
     log = Log("error", stream=StringIO())
     settings = HttpSettings(host=host, port=port)
-    return HttpServer(make_app(Parts(desk=FakeHealth()), settings, log=log), settings, log=log)
+    return HttpServer(make_app(Parts(health=FakeHealth()), settings, log=log), settings, log=log)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
@@ -75,7 +75,7 @@ async def test_an_answer_under_way_is_given_before_the_end() -> None:
         await go.wait()
         return Response(b"done")
 
-    async with serving(Parts(desk=FakeHealth(), hooks=[Route("/slow", slow)])) as served:
+    async with serving(Parts(health=FakeHealth(), hooks=[Route("/slow", slow)])) as served:
         asking = asyncio.create_task(served.get("/hooks/slow"))
         await begun.wait()
         served.server.stop()
@@ -91,7 +91,7 @@ async def test_the_end_waits_for_nobody_longer_than_it_may() -> None:
         await asyncio.Event().wait()
         return Response(b"")
 
-    parts = Parts(desk=FakeHealth(), hooks=[Route("/never", never)])
+    parts = Parts(health=FakeHealth(), hooks=[Route("/never", never)])
     async with serving(parts, limits=Limits(drain_seconds=1)) as served:
         idle, asking = await served.connect(), await served.connect()
         asking[1].write(b"GET /hooks/never HTTP/1.1\r\nhost: x\r\n\r\n")

@@ -13,11 +13,11 @@ from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import warn
 from watcher.cli.session import load_config, open_store, read_store
 from watcher.config.lookup import find_pipeline
-from watcher.core.verdict import Verdict
+from watcher.core.verdict import NOT_EVENTS, Verdict
 from watcher.engine import by_hand
 from watcher.errors import UsageError
-from watcher.views.events import NOT_EVENTS, rejection_json
 from watcher.views.executions import execution_json
+from watcher.views.rejections import rejection_json
 
 if TYPE_CHECKING:
     from watcher.config.load import Config

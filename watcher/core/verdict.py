@@ -26,6 +26,10 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
 
 
+NOT_EVENTS = frozenset({Verdict.NO_MATCH, Verdict.UNWANTED_CHANGE})
+"""Verdicts about changes that are none of the trigger's business: no events for a person."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What one trigger makes of one change, and why, in words for a person."""

@@ -8,22 +8,21 @@ from watcher.core.serving import HttpSettings
 from watcher.daemon.app import App
 from watcher.daemon.desk import Desk
 from watcher.daemon.exposition import Exposition
+from watcher.daemon.vitals import Vitals
 from watcher.telemetry.metrics import PrometheusMeter
 from watcher.web.app import Parts, make_app
-from watcher.web.port import Health
 from watcher.web.server import HttpServer
 
 
-def http_server(app: App, settings: HttpSettings) -> HttpServer:
-    """The server around this App, bound to its address; raises ListenError."""
-    desk = Desk(app)
-    parts = Parts(desk=desk, metrics=_metrics(app, desk))
+def http_server(app: App, desk: Desk, vitals: Vitals, settings: HttpSettings) -> HttpServer:
+    """The server for this daemon, bound to its address; raises ListenError."""
+    parts = Parts(health=vitals, desk=desk, metrics=_metrics(app, vitals))
     server = HttpServer(make_app(parts, settings, log=app.log), settings, log=app.log)
     server.bind()
     return server
 
 
-def _metrics(app: App, desk: Health) -> Exposition | None:
+def _metrics(app: App, vitals: Vitals) -> Exposition | None:
     """What `/metrics` answers, where anything is counted."""
     meter = app.meter
-    return Exposition(app, meter, desk.health) if isinstance(meter, PrometheusMeter) else None
+    return Exposition(app, meter, vitals.health) if isinstance(meter, PrometheusMeter) else None

@@ -127,9 +127,11 @@ class Service:
         settings = self._app.config.http
         if settings is None:
             return None
+        from watcher.daemon.desk import Desk
         from watcher.daemon.http_side import http_server
 
-        return http_server(self._app, settings)
+        desk = Desk(self._app, self._watches, self._take_over)
+        return http_server(self._app, desk, self.vitals, settings)
 
     def _start(self, name: str) -> None:
         """Set one account to work: its schedule, and as many workers as it may have."""
@@ -214,12 +216,16 @@ class Service:
         """Whether another process wrote: requests, switches, executions, cancellations."""
         try:
             if await self._desk.look():
-                await self._use_switches()
-                self._app.wake_runner()
+                await self._take_over()
         except StateError as error:
             self._desk.look_again()
             self._app.meter.count(Count.STATE_FAILURES, StateUse.REQUESTS)
             self._app.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+
+    async def _take_over(self) -> None:
+        """What was written to the state file, by another process or by this one, holds now."""
+        await self._use_switches()
+        self._app.wake_runner()
 
     async def _use_switches(self) -> None:
         app = self._app

@@ -56,7 +56,7 @@ class Vitals:
         """The accounts are at work from now on."""
         self._began = self._monotonic()
 
-    def report(self, now: float | None = None) -> HealthReport:
+    def health(self, now: float | None = None) -> HealthReport:
         """How it fares at `now` (seconds since the epoch; None: the clock's). What was found less
         than a second ago still holds."""
         moment = self._monotonic()

@@ -58,16 +58,14 @@ def retry(store: Store, identifier: str) -> Execution:
     return find_execution(store, found.id)
 
 
-def decide(
-    store: Store, identifier: str, stage: str | None, *, approved: bool, person: str
-) -> Execution:
-    """Approve or reject the named stage of a run, or the one that waits for a person now."""
+def decide(store: Store, identifier: str, *, approved: bool, person: str) -> Execution:
+    """Approve or reject the stage of a run that waits for a person."""
     found = find_execution(store, identifier)
-    if found.status.is_final:
-        raise UsageError(f"execution {found.id} is over: {found.status.value}")
-    index = _stage_to_decide(found, stage)
-    if not store.decide(found.id, index, approved=approved, person=person):
-        raise UsageError(f"stage {found.stages[index].name!r} was decided about already")
+    waiting = [stage for stage in found.stages if stepping.waits_for_person(stage)]
+    if found.status.is_final or not waiting:
+        raise UsageError(f"no stage of execution {found.id} waits for a person")
+    if not store.decide(found.id, waiting[0].index, approved=approved, person=person):
+        raise UsageError(f"stage {waiting[0].name!r} was decided about already")
     return find_execution(store, found.id)
 
 
@@ -91,20 +89,13 @@ def replay(store: Store, event: int) -> Execution:
     return find_execution(store, store.replay(event))
 
 
-def _stage_to_decide(run: Execution, name: str | None) -> int:
-    if name is None:
-        waiting = [stage for stage in run.stages if stepping.waits_for_person(stage)]
-        if not waiting:
-            raise UsageError(
-                f"no stage of execution {run.id} waits for a person",
-                hint="name the stage to decide about it before it is reached",
-            )
-        return waiting[0].index
-    for stage in run.stages:
-        if stage.name == name:
-            return stage.index
-    stages = ", ".join(stage.name for stage in run.stages)
-    raise UsageError(f"execution {run.id} has no stage {name!r}", hint=f"its stages: {stages}")
+def clear(store: Store, number: int) -> int:
+    """Let the image of this rejection go again; its number."""
+    if not store.clear_rejections([number]):
+        raise UnknownName(
+            f"there is no rejection {number}", hint="`watcher events rejected` lists them"
+        )
+    return number
 
 
 def _held(store: Store, selector: str) -> tuple[EventSelector, frozenset[int]]:

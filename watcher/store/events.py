@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -123,11 +123,23 @@ def activity(
 
 def events(db: sqlite3.Connection, outcome: str | None) -> list[dict[str, Json]]:
     """Oldest first; `outcome` is one of core.trigger.Verdict."""
+    return _events(db, "WHERE ?1 IS NULL OR d.outcome = ?1 ORDER BY d.id", (outcome,))
+
+
+def latest(db: sqlite3.Connection, limit: int, outcomes: Collection[str]) -> list[dict[str, Json]]:
+    """Those with one of these outcomes, newest first."""
+    marks = ", ".join("?" * len(outcomes))
+    where = f"WHERE d.outcome IN ({marks}) ORDER BY d.id DESC LIMIT ?"
+    return _events(db, where, (*outcomes, limit))
+
+
+def _events(
+    db: sqlite3.Connection, where: str, values: tuple[object, ...]
+) -> list[dict[str, Json]]:
     rows = db.execute(
         "SELECT d.id, a.time, r.account, r.name, a.tag, a.digest, a.change, d.trigger_name, "
-        f"d.outcome, d.reason, d.batch, d.execution {_EVENT} "
-        "WHERE ?1 IS NULL OR d.outcome = ?1 ORDER BY d.id",
-        (outcome,),
+        f"d.outcome, d.reason, d.batch, d.execution {_EVENT} {where}",
+        values,
     )
     names = "id time account repository tag digest change trigger outcome reason batch execution"
     return [{**dict(zip(names.split(), row, strict=True)), "time": rfc3339(row[1])} for row in rows]

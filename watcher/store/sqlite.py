@@ -156,6 +156,11 @@ class Store(Upkeep):
         with self._reading() as db:
             return events.events(db, outcome)
 
+    def latest_events(self, limit: int, outcomes: Collection[str]) -> list[dict[str, Json]]:
+        """As `events`, of these outcomes, and the newest first."""
+        with self._reading() as db:
+            return events.latest(db, limit, outcomes)
+
     def release(self, selector: EventSelector, triggers: Iterable[Trigger] = ()) -> tuple[str, ...]:
         """Fire held events in rising order; the ids of the executions. `triggers` are the
         config's, for what each takes for its highest tag."""

@@ -18,21 +18,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from watcher.core.health import HealthReport
 from watcher.core.serving import HttpSettings
 from watcher.telemetry.log import Log
+from watcher.web.api.openapi import PREFIX
+from watcher.web.api.routes import api
 from watcher.web.auth import Gate, api_token
 from watcher.web.fresh import Fresh
 from watcher.web.guard import Guard
 from watcher.web.health import health_routes
 from watcher.web.limits import Limits
-from watcher.web.port import Exposition, Health
+from watcher.web.port import Desk, Exposition, Health
 from watcher.web.refusals import answer_fault, answer_refused
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the application is made of. `hooks` are mounted at `/hooks` and let in whom they like;
-    `metrics` is asked at most once a second."""
+    """What the application is made of. `desk` serves `/api/v1`, `metrics` is asked at most once a
+    second, `hooks` are mounted at `/hooks` and decide themselves whom they let in."""
 
-    desk: Health
+    health: Health
+    desk: Desk | None = None
     metrics: Exposition | None = None
     hooks: Sequence[BaseRoute] = ()
 
@@ -46,12 +49,15 @@ def make_app(
     clock: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """Everything below `/`. `clock` is monotonic, in seconds."""
-    gate = Gate(api_token(settings, log), log=log, clock=clock)
+    token = api_token(settings, log)
+    gate = Gate(token, log=log, clock=clock)
 
     async def report() -> HealthReport:
-        return parts.desk.health()
+        return parts.health.health()
 
     routes: list[BaseRoute] = [*health_routes(Fresh(report, clock=clock), gate)]
+    if parts.desk is not None:
+        routes.append(Mount(PREFIX, Private(api(parts.desk, with_token=token is not None), gate)))
     if parts.metrics is not None:
         routes.append(_metrics_route(parts.metrics, clock))
     if parts.hooks:

@@ -28,6 +28,7 @@ MOST_WRONG, WRONG_SECONDS = 30, 60.0
 one is always let in."""
 
 _LONGEST_TOKEN = 4096
+_OWN_SITES = ("same-origin", "none")  # what browsers say of a page of ours, and of a typed address
 
 
 class TokenFile:
@@ -155,7 +156,8 @@ def _check_local(request: HTTPConnection) -> None:
             "ask for it as 127.0.0.1 or localhost, or set `http.token_file`",
         )
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    is_own = origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    if not is_own or request.headers.get("sec-fetch-site", "none") not in _OWN_SITES:
         raise Refused(HTTPStatus.FORBIDDEN, "requests of other sites are refused")
 
 

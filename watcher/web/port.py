@@ -7,7 +7,7 @@ UnknownName; what may not be now, UsageError; a state file that can't be used, S
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Protocol
 
 from watcher.core.health import HealthReport
@@ -26,8 +26,11 @@ class Health(Protocol):
 class Views(Protocol):
     """What can be looked at. Every `limit` is at least 1; the newest come first."""
 
-    async def status(self, account: str | None, repository: str | None) -> list[Shape]:
-        """Watched repositories, as `watcher status --json`."""
+    async def status(
+        self, limit: int, account: str | None, repository: str | None, states: Collection[str]
+    ) -> list[Shape]:
+        """Watched repositories, as `watcher status --json`; in the order of the config, and where
+        `states` are given only those that fare so."""
         ...
 
     async def hosts(self, account: str | None) -> list[Shape]:
@@ -83,7 +86,7 @@ class Actions(Protocol):
         force: bool,
         person: str,
     ) -> Shape:
-        """Queue a run by hand, as `watcher trigger` does; the run."""
+        """Queue a run by hand, as `watcher trigger` does; the run, and what to know about it."""
         ...
 
     async def cancel(self, identifier: str) -> Shape:
@@ -94,11 +97,8 @@ class Actions(Protocol):
         """Queue a failed or canceled run again from the stage where it ended; the run."""
         ...
 
-    async def decide(
-        self, identifier: str, stage: str | None, *, approved: bool, person: str
-    ) -> Shape:
-        """Approve or reject the stage that waits for a person, or the one that is named; the
-        run."""
+    async def decide(self, identifier: str, *, approved: bool, person: str) -> Shape:
+        """Approve or reject the stage that waits for a person; the run."""
         ...
 
     async def release(self, event: int) -> Shape:
@@ -113,13 +113,13 @@ class Actions(Protocol):
         """Queue the run of an old event once more; the new run."""
         ...
 
-    async def clear(self, numbers: Sequence[int]) -> Shape:
-        """Let rejected images go again."""
+    async def clear(self, number: int) -> Shape:
+        """Let an image go again that a rollback rejected."""
         ...
 
 
-class Desk(Health, Views, Actions, Protocol):
-    """All of it: what the API is made for."""
+class Desk(Views, Actions, Protocol):
+    """All that the API is made for."""
 
 
 class Exposition(Protocol):
