@@ -132,7 +132,7 @@ def test_a_wrong_stage_is_refused_with_the_way_out(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("notify: []", "notify: unknown key 'notify'"),
+        ("notifi: []", "notifi: unknown key 'notifi' (did you mean 'notify'?)"),
         ("parameters: {replicas: 2}", "parameters.replicas: must be a mapping, is a number"),
         ("parameters: {'a b': {}}", "parameters.a b: the key 'a b' can't be used "
          "(keys look like [A-Za-z_][-._A-Za-z0-9]*)"),

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from watcher.config.account_fields import ACCOUNT
 from watcher.config.clusters import CLUSTER
 from watcher.config.fields import Field, Kind, ListOf, PathValue, Section
+from watcher.config.notifying import NOTIFIER, PING
 from watcher.config.pipelines import pipeline_section
 from watcher.config.retention import RETENTION
 from watcher.config.serving import HTTP
 from watcher.config.triggers import TRIGGER
 
-LISTS = ("accounts", "clusters", "triggers", "pipelines")
+LISTS = ("accounts", "clusters", "triggers", "pipelines", "notifiers")
 
 
 def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) -> Section:
@@ -50,6 +51,13 @@ def document(stages: Mapping[str, Kind], *, list_kind: type[ListOf] = ListOf) ->
             ),
             "pipelines": Field(
                 list_kind(pipeline_section(stages)), doc="What runs: each is a list of stages."
+            ),
+            "notifiers": Field(
+                list_kind(NOTIFIER),
+                doc="Each is a place that is told what wants a person: docs/notifications.md.",
+            ),
+            "ping": Field(
+                PING, doc="A URL that is called as long as every account is really polled."
             ),
         }
     )

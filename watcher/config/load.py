@@ -16,6 +16,7 @@ from watcher.config import (
     clusters,
     files,
     nodes,
+    notifying,
     pipelines,
     retention,
     serving,
@@ -30,6 +31,7 @@ from watcher.config.items import Item, Items, Json
 from watcher.config.reading import Reading
 from watcher.core.account import Account
 from watcher.core.cluster import Cluster
+from watcher.core.notifier import Audience, Notifier, Ping
 from watcher.core.pipeline import Pipeline
 from watcher.core.retention import Retention
 from watcher.core.serving import HttpSettings
@@ -55,12 +57,20 @@ class Config:
     clusters: tuple[Cluster, ...] = ()
     http: HttpSettings | None = None
     retention: Retention = _DEFAULT_RETENTION
+    notifiers: tuple[Notifier, ...] = ()
+    ping: Ping | None = None
 
     @property
     def secret_variables(self) -> frozenset[str]:
-        """Variables of the environment that hold passwords of accounts."""
-        names = (account.credential.password_env for account in self.accounts)
+        """Variables of the environment that hold passwords of accounts, or URLs of notifiers."""
+        names = [account.credential.password_env for account in self.accounts]
+        names += [each.apprise.variable for each in self.notifiers if each.apprise is not None]
         return frozenset(name for name in names if name is not None)
+
+    @property
+    def audience(self) -> Audience:
+        """Who is told of what."""
+        return Audience(self.notifiers, {each.name: each.notify for each in self.pipelines})
 
     def without_passwords(self, environment: Mapping[str, str]) -> dict[str, str]:
         """What other programs may see of the environment."""
@@ -111,6 +121,7 @@ class _Parts:
     problems: list[Problem]
     http: HttpSettings | None = None
     retention: Retention = _DEFAULT_RETENTION
+    ping: Ping | None = None
 
     @staticmethod
     def read(
@@ -156,6 +167,8 @@ class _Parts:
                 self.http = serving.build(value, reading)
             case "retention":
                 self.retention = retention.build(value)
+            case "ping":
+                self.ping = notifying.build_ping(value, reading)
 
     def clusters(self, stages: Mapping[str, Kind], undoable: Container[str]) -> tuple[Cluster, ...]:
         """The clusters; what stages say of them, and of taking back, is checked."""
@@ -180,6 +193,7 @@ class _Parts:
         built_accounts = _named(accounts.build(item) for item in self.lists["accounts"])
         built_pipelines = _named(pipelines.build(item) for item in self.lists["pipelines"])
         checks.check_calls(pipeline_items, built_pipelines)
+        notifiers = self._notifiers(account_items)
         known = _Known(account_items, pipeline_items, built_accounts, built_pipelines)
         built_triggers = [_trigger(item, known) for item in self.lists["triggers"]]
         return Config(
@@ -191,9 +205,20 @@ class _Parts:
             clusters=known_clusters,
             http=self.http,
             retention=self.retention,
+            notifiers=notifiers,
+            ping=self.ping,
             files=tuple(name.absolute() for name in names),
             loaded=signature,
         )
+
+    def _notifiers(self, account_items: Mapping[str, Item]) -> tuple[Notifier, ...]:
+        """The notifiers; what they and pipelines say of each other's names is checked."""
+        items = checks.unique_names(self.lists["notifiers"])
+        for item in self.lists["notifiers"]:
+            notifying.check_accounts(item, account_items)
+        for item in self.lists["pipelines"]:
+            notifying.check_wishes(item, items)
+        return tuple(_named(notifying.build(item) for item in self.lists["notifiers"]).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +245,7 @@ def _trigger(item: Item, known: _Known) -> Trigger | None:
     return trigger
 
 
-Part = TypeVar("Part", Account, Cluster, Pipeline)
+Part = TypeVar("Part", Account, Cluster, Notifier, Pipeline)
 
 
 def _named(parts: Iterable[Part | None]) -> dict[str, Part]:

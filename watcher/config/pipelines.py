@@ -27,6 +27,7 @@ from watcher.config.fields import (
     key_path,
 )
 from watcher.config.items import LOOSE_NAME, LOOSE_NAME_RULE, Data, Item, Json, span
+from watcher.config.notifying import NOTIFY, wishes
 from watcher.config.reading import INVALID, Invalid, Reading, nearest
 from watcher.core.pipeline import (
     Concurrency,
@@ -213,6 +214,12 @@ def pipeline_section(types: Mapping[str, Kind]) -> Section:
                 "are skipped.",
                 example=True,
             ),
+            "notify": Field(
+                NOTIFY,
+                doc="Who is told how its runs end: names of notifiers, of whom each is told of "
+                "runs that failed or wait for a person, or `{notifier, on}` with the statuses.",
+                example=["ops", {"notifier": "team", "on": ["FAILED", "SUCCEEDED"]}],
+            ),
             "stages": Field(
                 StageList(StageKind(types), minimum=1),
                 required=True,
@@ -261,6 +268,7 @@ def build(item: Item) -> Pipeline | None:
         concurrency=_concurrency(data.get("concurrency")),
         timeout=span(data, "timeout", _PLAIN_PIPELINE.timeout),
         dry_run=data["dry_run"],
+        notify=wishes(data),
     )
 
 

@@ -58,6 +58,10 @@ FINAL_STATUSES = frozenset(
 )
 
 
+WANT_A_PERSON = (ExecutionStatus.FAILED, ExecutionStatus.WAITING)
+"""What is told where no statuses are named. Who cancels a run knows that it ended."""
+
+
 class StageStatus(StrEnum):
     """Where one stage of an execution stands."""
 
@@ -127,9 +131,18 @@ class Concurrency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Who is told of a pipeline's runs, and at which statuses; WAITING means: for a person."""
+
+    notifier: str
+    statuses: frozenset[ExecutionStatus] = frozenset(WANT_A_PERSON)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """A named list of stages (SPEC 3.3). `timeout` is of the whole run, waits for people apart.
-    With `dry_run` clusters are asked what would change, and nothing is changed anywhere."""
+    With `dry_run` clusters are asked what would change, and nothing is changed anywhere. Who is
+    told (`notify`) is a matter of the config as it is when a run ends, so no run keeps it."""
 
     name: str
     stages: tuple[StageSpec, ...]
@@ -137,6 +150,7 @@ class Pipeline:
     concurrency: Concurrency = Concurrency()
     timeout: timedelta = timedelta(hours=1)
     dry_run: bool = False
+    notify: tuple[Wish, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The snapshot that an execution keeps; parameters are resolved by then."""

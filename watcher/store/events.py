@@ -78,8 +78,9 @@ def write_decisions(
     repository: int,
     poll: PollRecord,
     activities: dict[tuple[ChangeKind, str], int],
-) -> None:
-    """Each decision under its change's activity; a backfilled tag gets an activity of its own."""
+) -> str | None:
+    """Each decision under its change's activity; a backfilled tag gets an activity of its own. The
+    batch of those that are held, if any are."""
     queued = {(new.trigger, new.change, new.tag): new.id for new in poll.executions}
     batch: str | None = None
     for decision in poll.decisions:
@@ -95,6 +96,7 @@ def write_decisions(
         if decision.verdict is Verdict.HELD:
             batch = batch or f"b{event}"
             db.execute("UPDATE decision SET batch = ? WHERE id = ?", (batch, event))
+    return batch
 
 
 def activity(

@@ -53,6 +53,9 @@ TABLES = (
     "deployment",
     "rejection",
     "retention",
+    "notice",
+    "trouble",
+    "message",
 )
 
 

@@ -22,7 +22,7 @@ from watcher.core.change import (
 from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.errors import StateChanged
-from watcher.store import events, executions, hosts, rejections
+from watcher.store import events, executions, hosts, notices, rejections
 
 _STATUS_COLUMNS = (
     "account, name, tags, last_check, last_success, last_error, next_check, failures, "
@@ -78,7 +78,8 @@ def record(db: sqlite3.Connection, poll: PollRecord) -> tuple[str, ...]:
         [(digest, repository, name) for name, digest in poll.digests.items()],
     )
     queued = tuple(new.id for new in poll.executions if executions.submit(db, new))
-    events.write_decisions(db, repository, poll, activities)
+    batch = events.write_decisions(db, repository, poll, activities)
+    notices.of_poll(db, poll, batch)
     write_trigger_states(db, repository, poll.triggers)
     _write_repository(db, repository, poll)
     return queued

@@ -282,6 +282,54 @@ _SERVICE: Migration = (
         reckoned REAL NOT NULL
     ) STRICT
     """,
+    # What happened and is to be told, written with what it tells of; it goes on into `message`.
+    """
+    CREATE TABLE notice (
+        id INTEGER PRIMARY KEY,
+        event TEXT,
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        account TEXT,
+        text TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        time REAL NOT NULL,
+        facts TEXT NOT NULL
+    ) STRICT
+    """,
+    # What is wrong and lasts: told once, and once when it is over. `looked`: when it was last
+    # seen whom to remind of it.
+    """
+    CREATE TABLE trouble (
+        event TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        account TEXT,
+        since REAL NOT NULL,
+        text TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        looked REAL NOT NULL,
+        PRIMARY KEY (event, subject)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # The outbox: one row for each message to one notifier. A number is never given twice.
+    """
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        notifier TEXT NOT NULL,
+        event TEXT,
+        kind TEXT NOT NULL,
+        items TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        created REAL NOT NULL,
+        due REAL NOT NULL,
+        status TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'sent', 'dead')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        tried REAL,
+        finished REAL,
+        error TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX message_waiting ON message (notifier, due) WHERE status = 'waiting'",
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK, _DIALECTS, _SERVICE)

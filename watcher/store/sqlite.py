@@ -32,6 +32,7 @@ from watcher.store.claims import Claimed
 from watcher.store.connection import Fault, no_fault, open_state, transaction, translated
 from watcher.store.events import EventSelector
 from watcher.store.executions import Backlog
+from watcher.store.outbox import Outbox
 from watcher.store.requests import Request
 from watcher.store.schema import MIGRATIONS, Migration
 from watcher.store.upkeep import Upkeep
@@ -47,7 +48,7 @@ class Store(Upkeep):
     """Every method may raise StateError; then nothing of it was written.
 
     `commits` counts the transactions that changed the file. `fault` is called at named points, so
-    that a test can stop the process there.
+    that a test can stop the process there. `outbox` is what is told to whom.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Store(Upkeep):
         self._db = connection
         self._fault = fault
         self._clock = clock
+        self.outbox = Outbox(self._reading, self._writing, clock)
 
     @staticmethod
     def open(
