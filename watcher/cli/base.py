@@ -32,6 +32,7 @@ class Invocation:
     json: bool = False
     log_level: str = "info"
     log_format: str = "console"
+    log_file: Path | None = None
     now: Callable[[], datetime] = field(default=_now)
 
 
@@ -58,6 +59,12 @@ def _global_options() -> list[click.Parameter]:
         ),
         click.Option(
             ["--log-format"], type=click.Choice(LOG_FORMATS), help="Shape of log lines.", **shared
+        ),
+        click.Option(
+            ["--log-file"],
+            type=click.Path(path_type=Path),
+            help="Where the log goes [default: stderr]; a rotated file is opened anew.",
+            **shared,
         ),
     ]
 

@@ -63,10 +63,11 @@ def one_pass(
 
 
 def _log(invocation: Invocation) -> Log:
-    """On the console the pass itself tells what is parked; readers of JSON go by the log."""
-    if invocation.log_format == "json":
+    """On the console the pass itself tells what is parked; readers of JSON, and of a file, go by
+    the log."""
+    if invocation.log_format == "json" or invocation.log_file is not None:
         return open_log(invocation)
-    return _WithoutParked(invocation.log_level, invocation.log_format)
+    return open_log(invocation, _WithoutParked)
 
 
 class _WithoutParked(Log):

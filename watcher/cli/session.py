@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from watcher.cli.base import Invocation
+from watcher.errors import UsageError
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
@@ -25,10 +26,18 @@ def load_config(invocation: Invocation) -> Config:
     return load(invocation.config, stages=OPTIONS, undoable=UNDOABLE, environment=os.environ)
 
 
-def open_log(invocation: Invocation) -> Log:
+def open_log(invocation: Invocation, kind: type[Log] | None = None) -> Log:
+    """The log of this call. Raises UsageError for a file that can't be opened."""
     from watcher.telemetry.log import Log
 
-    return Log(invocation.log_level, invocation.log_format)
+    file = invocation.log_file
+    try:
+        return (kind or Log)(invocation.log_level, invocation.log_format, file=file)
+    except OSError as error:
+        raise UsageError(
+            f"the log file {file} can't be opened: {error.strerror}",
+            hint="its directory has to exist and belong to this user",
+        ) from error
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class Event(StrEnum):
     CONNECTIONS_SHED = "connections_shed"
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     TOKEN_UNUSABLE = "token_unusable"  # noqa: S105
+    LOG_RESUMED = "log_resumed"
     STATE_PRUNED = "state_pruned"
     STATE_FAILED = "state_failed"
     STANDSTILL = "standstill"

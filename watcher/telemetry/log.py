@@ -1,4 +1,4 @@
-"""Log lines as events with keys, for the console or as JSON, on stderr.
+"""Log lines as events with keys, for the console or as JSON, on stderr or in a file.
 
 structlog is loaded with the first line that is really written: a pass with nothing to say never
 pays for it. Third-party lines (httpx, APScheduler) come through the standard library's logging and
@@ -9,24 +9,37 @@ forge a line.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from watcher.telemetry.events import Event
+
+if TYPE_CHECKING:
+    from watcher.telemetry.sinks import Sink
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class Log:
-    """Writes events at or above a level; made once by the command line and handed down."""
+    """Writes events at or above a level; made once by the command line and handed down.
+
+    `file` is opened at once, which may raise OSError; without one lines go to `stream`, or to
+    stderr. From then on no line raises anything: what could not be written is counted, and said
+    (`log_resumed`) as soon as something can be written again.
+    """
 
     def __init__(
-        self, level: str = "info", style: str = "console", stream: TextIO | None = None
+        self,
+        level: str = "info",
+        style: str = "console",
+        stream: TextIO | None = None,
+        file: Path | None = None,
     ) -> None:
         self._level = LEVELS[level]
         self._style = style
         self._stream = stream
+        self._sink = _file_sink(file) if file is not None else None
         self._writer: Any = None
 
     def debug(self, event: Event, **keys: object) -> None:
@@ -52,8 +65,16 @@ class Log:
     def _write(self, level: int, event: Event, keys: Mapping[str, object]) -> None:
         if level < self._level:
             return
+        sink = self._sink = self._sink or _stream_sink(self._stream)
+        lost = sink.lost
+        self._line(sink, level, event, keys)
+        if lost and sink.lost == lost:
+            sink.lost = 0
+            self._line(sink, 30, Event.LOG_RESUMED, {"lost": lost, "error": sink.reason})
+
+    def _line(self, sink: Sink, level: int, event: Event, keys: Mapping[str, object]) -> None:
         if self._writer is None:
-            self._writer = _writer(self._style, self._stream or sys.stderr)
+            self._writer = _writer(self._style, sink)
         self._writer.log(level, event.value, **{k: v for k, v in keys.items() if v is not None})
 
 
@@ -82,16 +103,28 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _writer(style: str, stream: TextIO) -> Any:
+def _file_sink(file: Path) -> Sink:
+    from watcher.telemetry.sinks import FileTarget, Sink
+
+    return Sink(FileTarget(file))
+
+
+def _stream_sink(stream: TextIO | None) -> Sink:
+    from watcher.telemetry.sinks import Sink, target_of
+
+    return Sink(target_of(stream))
+
+
+def _writer(style: str, sink: Sink) -> Any:
     import structlog
 
     renderer: Any
     if style == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(colors=sink.isatty(), sort_keys=False)
     return structlog.wrap_logger(
-        structlog.PrintLogger(stream),
+        structlog.PrintLogger(sink),  # type: ignore[arg-type]  # it writes and flushes, no more
         wrapper_class=structlog.make_filtering_bound_logger(0),
         processors=[
             structlog.processors.add_log_level,
