@@ -32,6 +32,8 @@ from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.families import PREFIX
 from watcher.telemetry.log import Log
+from watcher.telemetry.meter import Meter
+from watcher.telemetry.metrics import PrometheusMeter
 from watcher.testing.registry import FakeRegistry
 
 REPOSITORY = "acme/web"
@@ -70,7 +72,8 @@ class Scrape:
 
 
 class Observed:
-    """The daemon; `fault` makes transactions fail at the store's named points."""
+    """The daemon. `fault` makes transactions fail at the store's named points; `health` is what it
+    says of itself, None: how it really fares."""
 
     def __init__(
         self, registry: FakeRegistry, directory: Path, settings: Mapping[str, Any]
@@ -79,7 +82,7 @@ class Observed:
         self.path = directory / "config.yaml"
         self.document = document(registry.address, directory, **settings)
         self.write(self.document)
-        self.health = HealthReport(ready=True)
+        self.health: HealthReport | None = None
         self.fault: Callable[[str], None] = lambda point: None
 
     def write(self, document: Mapping[str, Any]) -> None:
@@ -96,10 +99,10 @@ class Observed:
         config = self.load()
         async with AsyncExitStack() as stack:
             meter = stack.enter_context(measured(config))
-            assert meter is not None
+            assert isinstance(meter, PrometheusMeter)
             self.app = app_of(config, stack, lambda point: self.fault(point), meter)
-            self.exposition = Exposition(self.app, meter, lambda: self.health)
             self.service = Service(self.app, self.load)
+            self.exposition = Exposition(self.app, meter, self._report)
             serving = asyncio.create_task(self.service.run())
             try:
                 yield self
@@ -107,6 +110,9 @@ class Observed:
                 self.fault = no_fault
                 self.service.stop()
                 await serving
+
+    def _report(self) -> HealthReport:
+        return self.health or self.service.vitals.health()
 
     async def scrape(self) -> Scrape:
         body, _ = await self.exposition()
@@ -159,7 +165,7 @@ def document(address: str, directory: Path, **settings: Any) -> dict[str, Any]:
     }
 
 
-def app_of(config: Config, stack: AsyncExitStack, fault: Fault, meter: Any) -> App:
+def app_of(config: Config, stack: AsyncExitStack, fault: Fault, meter: Meter) -> App:
     """An App around a state file on which a test may make writing fail."""
     store = ThreadedStore(lambda: Store.open(config.state, fault=fault))
     stack.push_async_callback(store.close)

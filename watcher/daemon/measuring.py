@@ -8,23 +8,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from watcher.config.load import Config
 from watcher.telemetry.families import Timing
-from watcher.telemetry.meter import Meter
-
-if TYPE_CHECKING:
-    from watcher.telemetry.metrics import PrometheusMeter
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 LOOK_SECONDS = 1.0
 
 
 @contextmanager
-def measured(config: Config) -> Iterator[PrometheusMeter | None]:
-    """What counts for `/metrics`, as long as the daemon runs; None where nobody can ask for it."""
+def measured(config: Config) -> Iterator[Meter]:
+    """What counts for `/metrics`, as long as the daemon runs; nothing where nobody can ask."""
     if config.http is None:
-        yield None
+        yield UNMEASURED
         return
     from watcher.telemetry.metrics import PrometheusMeter
 

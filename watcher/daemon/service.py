@@ -33,7 +33,6 @@ from watcher.errors import ConfigError, ListenError, StateError
 from watcher.telemetry.events import Event
 from watcher.telemetry.families import Count, ReloadResult, StateUse
 from watcher.telemetry.log import Log
-from watcher.telemetry.meter import UNMEASURED
 from watcher.telemetry.systemd import ServiceManager
 
 if TYPE_CHECKING:
@@ -246,6 +245,9 @@ class Service:
             self._supervision.reloading()
             refused = await self._read_anew()
             self._supervision.reloaded(refused)
+            self._app.config_is_current = refused is None
+            result = ReloadResult.LOADED if refused is None else ReloadResult.REJECTED
+            self._app.meter.count(Count.CONFIG_RELOADS, result)
 
     async def _read_anew(self) -> str | None:
         """None, or why the new config is refused."""
@@ -255,14 +257,11 @@ class Service:
             _check_unchanged(app.config, config)
             switches = await app.store.run(lambda store: store.enabled_overrides())
         except (ConfigError, ListenError, StateError) as error:
-            app.config_is_current = False
-            app.meter.count(Count.CONFIG_RELOADS, ReloadResult.REJECTED)
             app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
             return str(error)
         await self._adopt(config, switches)
         self._signature = config.loaded
-        app.config_loaded, app.config_is_current = app.clock(), True
-        app.meter.count(Count.CONFIG_RELOADS, ReloadResult.LOADED)
+        app.config_loaded = app.clock()
         app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))
         return None
 
@@ -318,14 +317,14 @@ def run(
     async def work() -> None:
         config = load()
         manager.needs(OPENING)
-        with measured(config) as metrics:
+        with measured(config) as meter:
             way_in = opened(
                 config,
                 log=log,
                 clock=clock,
                 environment=environment,
                 command=command,
-                meter=metrics or UNMEASURED,
+                meter=meter,
             )
             async with way_in as app:
                 await Service(app, load, manager).run()
