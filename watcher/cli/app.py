@@ -19,6 +19,7 @@ COMMANDS = {
     "baseline": "watcher.cli.poll:baseline",
     "status": "watcher.cli.status:status",
     "activity": "watcher.cli.status:activity",
+    "health": "watcher.cli.health:health",
     "executions": "watcher.cli.executions:executions",
     "cancel": "watcher.cli.executions:cancel",
     "retry": "watcher.cli.executions:retry",

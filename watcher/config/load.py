@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from watcher.config import (
     accounts,
@@ -83,6 +83,13 @@ class Config:
         return files.signature(self.path)
 
 
+class Whereabouts(NamedTuple):
+    """Where a running daemon is found: its state file, and where it listens."""
+
+    state: Path
+    http: HttpSettings | None
+
+
 def load(
     path: Path | None,
     *,
@@ -106,6 +113,20 @@ def load(
     if parts.problems:
         raise ConfigError(tuple(sorted(set(parts.problems), key=_place)))
     return config
+
+
+def whereabouts(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str],
+    system_file: Path = files.SYSTEM_FILE,
+) -> Whereabouts:
+    """What the config says of where the daemon is, though the rest of it may be wrong by now: the
+    daemon goes on with what it had. Raises ConfigError where there is no file."""
+    found = files.find(path, environment, system_file)
+    names = files.files_of(found)
+    parts = _Parts.read(names, files.directory_of(found), {}, environment)
+    return Whereabouts(parts.state, parts.http)
 
 
 def _place(problem: Problem) -> tuple[str, int, str, str]:

@@ -79,6 +79,7 @@ class App:
         clock: Callable[[], float],
         environment: Mapping[str, str],
         meter: Meter = UNMEASURED,
+        lock: StateLock | None = None,
     ) -> None:
         self.config = config
         self.store = store
@@ -94,6 +95,7 @@ class App:
         self.clusters = ClusterConnections(lambda: self.config, environment)
         self.accounts = ConfiguredAccounts(self)
         self.members: dict[str, Member] = {}
+        self._lock = lock
         self._catalogs = dict(catalogs)
         self._flushed = self._of_hosts()
         self._flushed_parkings = hosts.parking.count
@@ -215,6 +217,11 @@ class App:
             raise
         self._flushed, self._catalogs = hosts, catalogs
 
+    def beat(self) -> None:
+        """Leave a sign that the bookkeeping is done, for who looks from outside."""
+        if self._lock is not None:
+            self._lock.beat()
+
     def _of_hosts(self) -> _OfHosts:
         hosts = self.hosts
         return _OfHosts(hosts.parking.blocked(), hosts.recognised(), hosts.quotas())
@@ -259,8 +266,8 @@ async def opened(
 ) -> AsyncIterator[App]:
     """Take the lock, open the state file, and build; raises StateError."""
     async with AsyncExitStack() as stack:
-        stack.enter_context(StateLock(config.state, command=command))
-        yield await _assembled(stack, config, config.state, log, clock, environment, meter)
+        lock = stack.enter_context(StateLock(config.state, command=command))
+        yield await _assembled(stack, config, config.state, log, clock, environment, meter, lock)
 
 
 @asynccontextmanager
@@ -284,6 +291,7 @@ async def _assembled(
     clock: Callable[[], float],
     environment: Mapping[str, str],
     meter: Meter = UNMEASURED,
+    lock: StateLock | None = None,
 ) -> App:
     store = ThreadedStore(lambda: Store.open(state))
     stack.push_async_callback(store.close)
@@ -307,6 +315,7 @@ async def _assembled(
         clock=clock,
         environment=environment,
         meter=meter,
+        lock=lock,
     )
     stack.push_async_callback(app.close)
     return app

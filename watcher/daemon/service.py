@@ -204,6 +204,7 @@ class Service:
             await self._app.flush()
         except StateError:
             return  # said by flush; the batch is kept, the next minute tries again
+        self._app.beat()
 
     async def _recognise(self) -> None:
         await self._app.recognise(list(self._app.members.values()))

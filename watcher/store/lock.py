@@ -22,10 +22,12 @@ _LONGEST = 4096
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that holds a state file, as it named itself."""
+    """The process that holds a state file, as it named itself. `seen` is when it last said that
+    its bookkeeping is done, in seconds since the epoch."""
 
     pid: int
     command: str
+    seen: float = 0.0
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -57,6 +59,11 @@ class StateLock:
             os.close(file)
             raise
         self._file = file
+
+    def beat(self) -> None:
+        """Say that the holder still gets on, by the time of the file: it costs no transaction."""
+        if self._file is not None:
+            os.utime(self._file)
 
     def release(self) -> None:
         """May be called twice."""
@@ -101,7 +108,7 @@ def holder(state: Path) -> Holder | None:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read(file) or Holder(0, "unknown")
+        return _read(file) or Holder(0, "unknown", os.fstat(file).st_mtime)
     else:
         return None
     finally:
@@ -129,4 +136,5 @@ def _unwritable(state: Path, error: OSError) -> StateUnwritable:
 
 def _read(file: int) -> Holder | None:
     pid, _, command = os.pread(file, _LONGEST, 0).decode(errors="replace").partition("\n")
-    return Holder(int(pid), command.strip()) if pid.isdecimal() else None
+    seen = os.fstat(file).st_mtime
+    return Holder(int(pid), command.strip(), seen) if pid.isdecimal() else None

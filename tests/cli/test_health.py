@@ -1,0 +1,243 @@
+"""`watcher health`: exit code 0 or 1 from outside the daemon, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import REPOSITORY, Bench
+from tests.cli.test_beside_daemon import PATIENCE, wait_for
+from tests.servers import free_port
+from watcher.store.lock import StateLock, holder
+from watcher.store.sqlite import Store
+from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.records import Kind
+from watcher.testing.registry import FakeRegistry
+
+TOKEN = "nobodys-token"
+STUCK = {"ailment": "stuck", "about": "ticker", "message": "stands still for 40s"}
+STALE = {"ailment": "stale", "about": "fake/acme/web", "message": "no success for 4m"}
+
+
+@contextmanager
+def answering(answers: Mapping[str, tuple[int, bytes]], host: str = "127.0.0.1") -> Iterator[int]:
+    """A daemon's HTTP side that says this and nothing else; gives its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.get(self.path, (404, b"{}"))
+            if self.headers["Authorization"] not in (None, f"Bearer {TOKEN}"):
+                status = 401
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Tests print nothing."""
+
+    with ThreadingHTTPServer((host, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def told(*complaints: Mapping[str, str]) -> bytes:
+    """As the daemon answers whoever has the token."""
+    kinds = Counter(complaint["ailment"] for complaint in complaints)
+    return json.dumps({"complaints": kinds, "details": complaints}).encode()
+
+
+def listening(bench: Bench, port: int, host: str = "127.0.0.1") -> None:
+    bench.write("token", f"{TOKEN}\n")
+    path = bench.configure("registry.example")
+    http = f"http: {{listen: '{host}:{port}', token_file: token}}\n"
+    path.write_text(http + path.read_text())
+
+
+@contextmanager
+def daemon() -> Iterator[None]:
+    """A daemon in the current directory, until the block ends."""
+    process = subprocess.Popen([sys.executable, "-m", "watcher", "run"], stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+# The daemon has an HTTP side
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        pytest.param((), 1, "stale: fake/acme/web: no success for 4m", id="all that is wrong"),
+        pytest.param(("--live",), 0, "well", id="a restart would not help"),
+    ],
+)
+def test_a_stale_repository_is_told_and_is_no_reason_to_restart(
+    bench: Bench, words: tuple[str, ...], code: int, says: str
+) -> None:
+    with answering({"/healthz": (503, told(STALE)), "/livez": (200, told())}) as port:
+        listening(bench, port)
+        assert bench.run("health", *words, code=code).stdout.strip() == says
+
+
+@pytest.mark.parametrize("words", [(), ("--live",)], ids=["all", "live"])
+def test_what_the_daemon_says_is_passed_on_as_json(bench: Bench, words: tuple[str, ...]) -> None:
+    with answering({"/healthz": (503, told(STUCK)), "/livez": (503, told(STUCK))}) as port:
+        listening(bench, port)
+        said = bench.json("health", *words, code=1)
+    assert said == {"well": False, "complaints": [STUCK]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "about"),
+    [
+        pytest.param((200, b"anything"), 0, None, id="200"),
+        pytest.param((503, b"<html>"), 1, "answers with status 503", id="no JSON"),
+        pytest.param((503, b"[1]"), 1, "answers with status 503", id="other JSON"),
+        pytest.param(
+            (503, b'{"complaints": [{"ailment": "x"}]}'),
+            1,
+            "answers with status 503",
+            id="other words",
+        ),
+        pytest.param((503, b'{"complaints": {"stuck": 2}}'), 1, "2 complaints", id="no token"),
+        pytest.param((404, b""), 1, "answers with status 404", id="somebody else"),
+    ],
+)
+def test_only_200_is_well_whatever_stands_in_the_answer(
+    bench: Bench, answer: tuple[int, bytes], code: int, about: str | None
+) -> None:
+    with answering({"/healthz": answer}) as port:
+        said = bench.json("health", "--url", f"http://127.0.0.1:{port}", code=code)
+    assert [c["message"] for c in said["complaints"]] == ([about] if about else [])
+
+
+@pytest.mark.parametrize(
+    ("listen", "server"),
+    [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1")],
+)
+def test_what_listens_on_any_address_is_asked_on_this_machine(
+    bench: Bench, listen: str, server: str
+) -> None:
+    with answering({"/healthz": (200, told())}, server) as port:
+        listening(bench, port, listen)
+        assert bench.run("health").stdout == "well\n"
+
+
+def test_who_does_not_answer_is_taken_for_stuck(bench: Bench) -> None:
+    with answering({}) as port:
+        pass
+    listening(bench, port)
+    (complaint,) = bench.json("health", "--live", code=1)["complaints"]
+    assert complaint["ailment"] == "stuck"
+    assert complaint["about"] == f"http://127.0.0.1:{port}/livez"
+    assert "refused" in complaint["message"]
+
+
+@pytest.mark.parametrize(
+    "rest", ["accounts: [{nmae: x}]\n", "accounts: [\n"], ids=["a wrong key", "not YAML"]
+)
+def test_a_config_that_became_wrong_is_no_reason_to_restart(bench: Bench, rest: str) -> None:
+    """The daemon goes on with the config it had; started anew it could not."""
+    with answering({"/livez": (200, told())}) as port:
+        bench.write("config.yaml", f"http: {{listen: '127.0.0.1:{port}'}}\n{rest}")
+        with StateLock(bench.directory / "watcher.db", command="watcher run"):
+            assert bench.run("health", "--live").stdout == "well\n"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8484", "https://127.0.0.1:1", "http://x", "http://x:y"])
+def test_a_url_that_is_none_is_bad_usage(bench: Bench, url: str) -> None:
+    assert "http://ADDRESS:PORT" in bench.run("health", "--url", url, code=2).stderr
+
+
+def test_the_daemon_itself_answers_as_it_is_asked(bench: Bench, registry: FakeRegistry) -> None:
+    registry.push(REPOSITORY, "1.0")
+    port = free_port()
+    bench.write("token", f"{TOKEN}\n")
+    path = bench.configure(
+        registry.address, account="poll: {every: 1s, jitter: 0s}\nstale_after: 2s"
+    )
+    path.write_text(f"http: {{listen: '0.0.0.0:{port}', token_file: token}}\n{path.read_text()}")
+    with daemon():
+        wait_for(lambda: bench.run("health", code=None).exit_code == 0)
+        registry.fault(Fault(match=Match(kind=Kind.TAGS), action=Respond(500)))
+        wait_for(lambda: bench.run("health", code=None).exit_code == 1)
+        (complaint,) = bench.json("health", code=1)["complaints"]
+        assert bench.run("health", "--live").stdout == "well\n"
+    assert (complaint["ailment"], complaint["about"]) == ("stale", f"fake/{REPOSITORY}")
+    assert "refused" in bench.run("health", code=1).stdout
+
+
+# It has none
+
+
+def test_without_a_daemon_nobody_is_well(polled: Bench) -> None:
+    for words in ((), ("--live",)):
+        assert "nobody holds" in polled.run("health", *words, code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("age", "well"), [pytest.param(170, True, id="in time"), pytest.param(190, False, id="late")]
+)
+def test_a_daemon_without_bookkeeping_for_three_minutes_is_stuck(
+    polled: Bench, age: float, *, well: bool
+) -> None:
+    with StateLock(polled.directory / "watcher.db", command="watcher run"):
+        moment = time.time() - age
+        os.utime(polled.directory / "watcher.db.lock", (moment, moment))
+        said = polled.run("health", "--live", code=0 if well else 1).stdout
+    assert said == "well\n" if well else f"process {os.getpid()} (watcher run)" in said
+
+
+def test_a_repository_without_success_for_too_long_is_stale(
+    bench: Bench, registry: FakeRegistry
+) -> None:
+    registry.push(REPOSITORY, "1.0")
+    bench.configure(registry.address, account="stale_after: 1s")
+    bench.run("run", "--once")
+    with StateLock(bench.directory / "watcher.db", command="watcher run"):
+        assert bench.json("health") == {"well": True, "complaints": []}
+        with closing(Store.open(bench.directory / "watcher.db")) as store:
+            (status,) = store.repository_statuses()
+            status.last_success = time.time() - 65
+            store.flush([status], {})
+        (complaint,) = bench.json("health", code=1)["complaints"]
+        assert bench.run("health", "--live").stdout == "well\n"
+    assert (complaint["ailment"], complaint["about"]) == ("stale", f"fake/{REPOSITORY}")
+
+
+def test_a_repository_that_was_never_polled_is_no_complaint(bench: Bench) -> None:
+    bench.configure("registry.example", account="stale_after: 1s")
+    with StateLock(bench.directory / "watcher.db", command="watcher run"):
+        assert bench.run("health").stdout == "well\n"
+
+
+def test_a_daemon_says_now_and_then_that_it_gets_on(bench: Bench, registry: FakeRegistry) -> None:
+    registry.push(REPOSITORY, "1.0")
+    bench.configure(registry.address, account="poll: 1d")
+    state = bench.directory / "watcher.db"
+    with daemon():
+        wait_for(lambda: holder(state) is not None)
+        os.utime(f"{state}.lock", (0, 0))
+        assert "no bookkeeping" in bench.run("health", "--live", code=1).stdout
+        wait_for(lambda: bench.run("health", "--live", code=None).exit_code == 0)
