@@ -7,10 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+BUILDER ?= buildah
+IMAGE ?= registry-watcher
+BUILD_ARGS ?=
 COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
   --no-emit-index-url --no-emit-options --no-header
 
-.PHONY: venv aws-tools demo test check lint types layers bench soak fuzz docs lock clean
+.PHONY: venv aws-tools demo image test check lint types layers bench soak fuzz docs lock clean
 
 venv: $(STAMP)
 
@@ -33,8 +36,16 @@ $(VENV)/aws/.installed: tests/logins/aws-tools.txt | $(STAMP)
 demo: venv
 	$(BIN)/watcher demo
 
+# The container image, by buildah or docker; BUILD_ARGS="--build-arg BASE=…" has more for it. Only
+# docker's format has a place for HEALTHCHECK, which buildah is told by the variable.
+image:
+	BUILDAH_FORMAT=docker $(BUILDER) build --tag $(IMAGE) \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' watcher/__init__.py) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_ARGS) .
+
+# Tests of one group share what is dear, such as the image.
 test: venv
-	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
 
 check: lint types layers test
 
@@ -68,11 +79,14 @@ fuzz: venv
 docs: venv
 	$(BIN)/python -m watcher.cli.reference > docs/configuration.md
 
-# What runs (requirements.lock, also for the image), and with it what the tests need.
+# What runs (requirements.lock, also for the image), with it what the tests need, and what the image's
+# wheel is built with.
 lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(COMPILE) --extra apprise --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra apprise --extra test --constraint requirements.lock --output-file tests/requirements.lock pyproject.toml
+	$(COMPILE) --only-build-deps --build-deps-for wheel --constraint tests/requirements.lock \
+	  --output-file requirements-build.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
