@@ -43,9 +43,8 @@ image:
 	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' watcher/__init__.py) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_ARGS) .
 
-# Tests of one group share what is dear, such as the image.
 test: venv
-	$(BIN)/python -m pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
 
 check: lint types layers test
 
