@@ -268,6 +268,13 @@ def test_prometheus_finds_the_service() -> None:
     assert wanted.items() <= service["metadata"]["labels"].items()
 
 
+def test_the_alerts_are_part_of_what_is_monitored() -> None:
+    rules = only("monitored", "PrometheusRule")
+    alerts = yaml.safe_load((DEPLOY / "monitoring" / "prometheus-rules.yaml").read_text())
+    assert rules["spec"] == alerts["spec"]
+    assert rules["metadata"]["namespace"] == only("monitored", "Service")["metadata"]["namespace"]
+
+
 def test_the_account_of_the_pod_is_the_one_that_gets_the_rights() -> None:
     account = only("base", "ServiceAccount")
     assert pod("base")["serviceAccountName"] == account["metadata"]["name"]

@@ -1,5 +1,5 @@
-"""docs/metrics.md and deploy/prometheus-rules.yaml say of the metrics what is true, and each alert
-fires when it should and rests when it should not: promtool plays Prometheus."""
+"""docs/metrics.md and deploy/monitoring/prometheus-rules.yaml say of the metrics what is true, and
+each alert fires when it should and rests when it should not: promtool plays Prometheus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from watcher.testing.registry import FakeRegistry
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
-SPEC = yaml.safe_load((ROOT / "deploy" / "prometheus-rules.yaml").read_text())["spec"]
+SHIPPED = ROOT / "deploy" / "monitoring" / "prometheus-rules.yaml"
+SPEC = yaml.safe_load(SHIPPED.read_text())["spec"]
 RULES = {rule["alert"]: rule for group in SPEC["groups"] for rule in group["rules"]}
 FAMILIES = [what.value for kind in (Count, Timing, Reading) for what in kind]
 NAME = re.compile(rf"{PREFIX}\w+")
