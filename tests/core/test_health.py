@@ -74,6 +74,7 @@ def test_the_next_check_of_a_running_daemon_is_never_past(
         pytest.param(
             -9000.0, 100.0, False, id="a success before a long stop counts from the start"
         ),
+        pytest.param(9000.0, 181.0, True, id="a success in the future: the clock was set back"),
     ],
 )
 def test_a_repository_is_overdue_whatever_kept_it_from_being_polled(

@@ -65,7 +65,9 @@ async def until(holds: Callable[[], bool], what: str) -> None:
 
 
 @asynccontextmanager
-async def app_at(config: Config, fault: Fault = no_fault) -> AsyncIterator[App]:
+async def app_at(
+    config: Config, fault: Fault = no_fault, log: Log | None = None
+) -> AsyncIterator[App]:
     """An App around a state file on which a test may make writing fail."""
     store = ThreadedStore(lambda: Store.open(config.state, fault=fault))
     app = App(
@@ -75,7 +77,7 @@ async def app_at(config: Config, fault: Fault = no_fault) -> AsyncIterator[App]:
         HostLimits(),
         Rules.of(config.triggers, config.pipelines, {}),
         catalogs={},
-        log=Log("error", stream=StringIO()),
+        log=log or Log("error", stream=StringIO()),
         clock=time.time,
         environment={},
     )

@@ -26,15 +26,17 @@ class Message:
 
 
 class ServiceManagerSocket:
-    """Collects messages until it is closed. `address` is what $NOTIFY_SOCKET has to say."""
+    """Collects messages until it is closed. `address` is what $NOTIFY_SOCKET has to say. A deaf one
+    reads none of them."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, is_deaf: bool = False) -> None:
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
         self._messages: list[Message] = []
         self._thread = threading.Thread(target=self._listen)
-        self._thread.start()
+        if not is_deaf:
+            self._thread.start()
 
     def messages(self, *names: str) -> list[Message]:
         """All so far, or those that have one of these fields."""
@@ -66,7 +68,8 @@ class ServiceManagerSocket:
 
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._socket.close()
 
     def _listen(self) -> None:
@@ -78,10 +81,13 @@ class ServiceManagerSocket:
 
 
 @contextmanager
-def listening(directory: Path, *, is_abstract: bool = False) -> Iterator[ServiceManagerSocket]:
+def listening(
+    directory: Path, *, is_abstract: bool = False, is_deaf: bool = False
+) -> Iterator[ServiceManagerSocket]:
     """A socket below `directory`, or one with an abstract name."""
     name = f"@watcher-test-{os.getpid()}-{time.monotonic_ns()}"
-    manager = ServiceManagerSocket(name if is_abstract else str(directory / "notify"))
+    address = name if is_abstract else str(directory / "notify")
+    manager = ServiceManagerSocket(address, is_deaf=is_deaf)
     try:
         yield manager
     finally:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.system.conftest import registry as registry
-from tests.system.watching import Watcher, account, trigger
+from tests.system.watching import Watcher, account, trigger, wait_until
 from tests.systemd.listening import ServiceManagerSocket, listening
 from watcher.testing.faults import Fault, Gate, Hold, Respond
 from watcher.testing.registry import FakeRegistry
@@ -152,3 +152,19 @@ def test_a_socket_with_an_abstract_name_is_found(tmp_path: Path, registry: FakeR
         watcher.running(env=manager.environment()),
     ):
         manager.wait_for("READY")
+
+
+def test_a_loop_that_stands_is_not_fed_and_one_that_goes_on_again_is(
+    tmp_path: Path, registry: FakeRegistry, manager: ServiceManagerSocket
+) -> None:
+    watcher = Watcher(tmp_path, config(registry))
+    with watcher.running(env=manager.environment(WATCHDOG_USEC="400000")) as daemon:
+        manager.wait_for("READY")
+        daemon.send(signal.SIGSTOP)
+        stopped = time.monotonic()
+        wait_until(lambda: time.monotonic() > stopped + 1.5, "more than the watchdog waits")
+        assert [message for message in manager.messages() if message.at > stopped + 0.1] == []
+        daemon.send(signal.SIGCONT)
+        fed = len(manager.messages("WATCHDOG"))
+        manager.wait_for("WATCHDOG", times=fed + 3)
+        assert not daemon.events("standstill")

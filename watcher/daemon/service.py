@@ -24,7 +24,7 @@ from watcher.daemon.measuring import measured
 from watcher.daemon.requests import RequestDesk
 from watcher.daemon.supervision import OPENING, Supervision
 from watcher.daemon.upkeep import HOURLY, let_go_if_due
-from watcher.daemon.vitals import Vitals
+from watcher.daemon.vitals import Patience, Vitals
 from watcher.engine.poll_outcome import PollOutcome
 from watcher.engine.rules import Rules
 from watcher.engine.ticker import Ticker
@@ -54,7 +54,14 @@ LoadConfig = Callable[[], Config]
 class Service:
     """One daemon around one App."""
 
-    def __init__(self, app: App, load: LoadConfig, manager: ServiceManager | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        load: LoadConfig,
+        manager: ServiceManager | None = None,
+        *,
+        patience: Patience | None = None,
+    ) -> None:
         self._app = app
         self._load = load
         self._ticker = Ticker()
@@ -66,7 +73,9 @@ class Service:
         self._reloading = asyncio.Lock()
         self._jobs: set[asyncio.Task[None]] = set()
         self._flush_now = self._job(self._flush)
-        self.vitals = Vitals(self._watches, self._ticker, app.store, clock=app.clock)
+        self.vitals = Vitals(
+            self._watches, self._ticker, app.store, clock=app.clock, patience=patience
+        )
         self._supervision = Supervision(
             manager or ServiceManager(),
             self.vitals,

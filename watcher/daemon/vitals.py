@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from watcher.core.health import Ailment, Complaint, HealthReport
@@ -18,16 +19,20 @@ from watcher.engine.ticker import Ticker
 from watcher.engine.watch import AccountWatch
 from watcher.store.threaded import ThreadedStore
 
-FIRST_CONTACT = timedelta(seconds=60)
-"""How long a registry that does not answer keeps the daemon from being ready."""
-
-LATE_TICKS = timedelta(seconds=30)
-LONG_CALL = timedelta(minutes=2)
-"""No transaction takes this long; rewriting a state file of gigabytes may come near it."""
-
 _KEPT_SECONDS = 1.0  # strangers may ask as often as they like
 _CLOCK_STEP = 5.0  # seconds by which two clocks part at once only when one was set, or stood
 _CLOCK_DRIFT = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long things may take. `first_contact`: until the daemon is ready though a registry does
+    not answer; `late_tick`: a job of the metronome; `long_call`: one call of the state file, which
+    comes near it only where gigabytes are rewritten."""
+
+    first_contact: timedelta = timedelta(seconds=60)
+    late_tick: timedelta = timedelta(seconds=30)
+    long_call: timedelta = timedelta(minutes=2)
 
 
 class Vitals:
@@ -41,7 +46,9 @@ class Vitals:
         *,
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
+        patience: Patience | None = None,
     ) -> None:
+        self._patience = patience or Patience()
         self._watches = watches
         self._ticker = ticker
         self._store = store
@@ -71,8 +78,8 @@ class Vitals:
     def is_ready(self) -> bool:
         """Whether each account has its answer, or time is up; from then on for ever."""
         if not self._is_ready and self._began is not None:
-            waited = self._monotonic() - self._began
-            self._is_ready = not self.unanswered or waited > FIRST_CONTACT.total_seconds()
+            left = self._patience.first_contact.total_seconds() + self._began - self._monotonic()
+            self._is_ready = left < 0 or not self.unanswered
         return self._is_ready
 
     @property
@@ -89,10 +96,10 @@ class Vitals:
 
     def _standstills(self) -> Iterator[tuple[str, str]]:
         for job, seconds in self._ticker.late().items():
-            if seconds > LATE_TICKS.total_seconds():
+            if seconds > self._patience.late_tick.total_seconds():
                 yield f"schedule of {job}", f"it is late by {seconds:.0f} s"
         busy = self._store.busy_seconds
-        if busy > LONG_CALL.total_seconds():
+        if busy > self._patience.long_call.total_seconds():
             yield "state", f"the state file has not answered for {busy:.0f} s"
         for name, watch in self._watches.items():
             words = watch.standstill()

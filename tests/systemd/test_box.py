@@ -1,0 +1,179 @@
+"""The units as they are shipped, under a real systemd, with all that they forbid."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.conftest import registry as registry
+from tests.system.watching import account, trigger, wait_until
+from tests.systemd.box import Box, running_box
+from watcher.testing.access import BasicAuth
+from watcher.testing.registry import FakeRegistry
+
+WEB = "acme/web"
+SERVICE, ONCE = "registry-watcher.service", "registry-watcher-once.service"
+TIMER = "registry-watcher-once.timer"
+CONFIG = "/etc/registry-watcher/config.yaml"
+SECRET = "/etc/registry-watcher/secrets/fake"
+USER, PASSWORD = "bot", "of-nobody-1"
+WATCHER = "/opt/registry-watcher/bin/watcher"
+VARIABLES = (
+    "STATE_DIRECTORY=/var/lib/registry-watcher",
+    f"CREDENTIALS_DIRECTORY=/run/credentials/{SERVICE}",
+)
+"""What an operator sets to use the command beside the service."""
+
+
+def drop_in(*lines: str, unit: str = SERVICE) -> dict[str, str]:
+    return {f"/etc/systemd/system/{unit}.d/test.conf": "\n".join(["[Service]", *lines, ""])}
+
+
+class Host:
+    """A box with the units, a config and a registry."""
+
+    def __init__(self, directory: Path, registry: FakeRegistry, running: ExitStack) -> None:
+        self._directory = directory
+        self._running = running
+        self._registry = registry
+        registry.push(WEB, "1.0")
+
+    def config(self, *command: str, **settings: Any) -> str:
+        """As text; the pipeline runs the command."""
+        document = {
+            "accounts": [account(self._registry.address, WEB, **settings)],
+            "triggers": [trigger("web", "deploy", WEB)],
+            "pipelines": [
+                {"name": "deploy", "stages": [{"name": "go", "command": [*command] or ["true"]}]}
+            ],
+        }
+        return json.dumps(document)
+
+    def boot(self, config: str, **files: str) -> Box:
+        return self._running.enter_context(running_box(self._directory, {CONFIG: config, **files}))
+
+
+@pytest.fixture
+def host(tmp_path: Path, registry: FakeRegistry) -> Iterator[Host]:
+    with ExitStack() as running:
+        yield Host(tmp_path, registry, running)
+
+
+def finished_run(box: Box) -> Any:
+    """The one execution, when it has ended."""
+
+    def look() -> Any:
+        words = ("env", *VARIABLES, WATCHER, "executions", "--json", "--config", CONFIG)
+        done = box.run(*words)
+        assert done.returncode == 0, done
+        ended = [run for run in json.loads(done.stdout) if run["finished"]]
+        return ended[0] if ended else None
+
+    return wait_until(look, "the execution ends", every=0.3)
+
+
+def test_the_service_is_started_when_the_registry_has_answered_and_says_what_it_does(
+    host: Host,
+) -> None:
+    box = host.boot(host.config())
+    box.systemctl("start", SERVICE)
+    status = box.show(SERVICE, "StatusText")
+    assert status.startswith("1 account, 1 repository: 1 ok; next poll in ")
+    assert "baseline_recorded" in box.log()
+    assert box.run("stat", "-c", "%a", "/var/lib/private/registry-watcher").stdout == "700\n"
+    box.systemctl("stop", SERVICE)
+    assert box.show(SERVICE, "Result") == "success"
+
+
+def test_passwords_come_from_credentials_which_commands_do_not_see(
+    host: Host, registry: FakeRegistry
+) -> None:
+    registry.auth = BasicAuth(users={USER: PASSWORD})
+    secret = {"username": USER, "password_file": "$CREDENTIALS_DIRECTORY/fake"}
+    look = (
+        "env; id -u; touch /etc/x /opt/x; ls /root /home; touch /tmp/mine $HOME/mine && echo kept"
+    )
+    box = host.boot(
+        host.config("sh", "-c", look, **secret),
+        **{SECRET: PASSWORD},
+        **drop_in(f"LoadCredential=fake:{SECRET}"),
+    )
+    box.systemctl("start", SERVICE)
+    assert ": 1 ok;" in box.show(SERVICE, "StatusText"), box.log()
+    registry.push(WEB, "2.0")
+    run = finished_run(box)
+    assert run["status"] == "SUCCEEDED", run
+    said = run["stages"][0]["outputs"]["stdout"].splitlines()
+    names = {line.partition("=")[0] for line in said if "=" in line}
+    assert "HOME=/var/cache/registry-watcher" in said
+    assert not names & {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"}
+    assert "kept" in said
+    assert box.run("sh", "-c", "ls /etc/x /opt/x /tmp/mine").stdout == ""
+
+
+def test_a_password_command_works_in_its_confinement(host: Host, registry: FakeRegistry) -> None:
+    registry.auth = BasicAuth(users={USER: PASSWORD})
+    command = 'cat "$CREDENTIALS_DIRECTORY/fake"'
+    box = host.boot(
+        host.config(username=USER, password_command=command),
+        **{SECRET: PASSWORD},
+        **drop_in(f"LoadCredential=fake:{SECRET}"),
+    )
+    box.systemctl("start", SERVICE)
+    assert ": 1 ok;" in box.show(SERVICE, "StatusText"), box.log()
+
+
+def test_a_reload_takes_the_new_config_and_a_refused_one_is_shown(host: Host) -> None:
+    box = host.boot(host.config())
+    box.systemctl("start", SERVICE)
+    box.write(CONFIG, host.config(poll="2s"))
+    box.systemctl("reload", SERVICE)
+    wait_until(lambda: "config_loaded" in box.log(), "the new config holds")
+    wait_until(lambda: box.show(SERVICE, "ActiveState") == "active", "the reload is over")
+    box.write(CONFIG, "accounts: [")
+    box.systemctl("reload", SERVICE)
+    refused = "the new config is refused, the one before holds"
+    wait_until(lambda: refused in box.show(SERVICE, "StatusText"), refused)
+    assert box.show(SERVICE, "ActiveState") == "active"
+
+
+def test_a_process_that_stands_is_killed_and_started_again(host: Host) -> None:
+    quick = drop_in("WatchdogSec=2", "RestartSec=100ms")
+    box = host.boot(host.config(), **quick)
+    box.systemctl("start", SERVICE)
+    first = box.show(SERVICE, "MainPID")
+    box.run("kill", f"-{signal.SIGSTOP:d}", first)
+    wait_until(lambda: box.show(SERVICE, "NRestarts") == "1", "it is started again")
+    wait_until(lambda: box.show(SERVICE, "ActiveState") == "active", "it is ready again")
+    assert box.show(SERVICE, "MainPID") != first
+    assert "most recent call first" in box.log()  # where it stood
+
+
+def test_a_config_that_can_not_be_used_ends_it_with_the_reason(host: Host) -> None:
+    box = host.boot("triggers: []")
+    assert box.run("systemctl", "start", SERVICE).returncode != 0
+    assert box.show(SERVICE, "ActiveState") == "failed"
+    assert "there is no account in it" in box.show(SERVICE, "StatusText")
+
+
+def test_a_pass_runs_by_itself_and_shares_its_state_with_the_service(host: Host) -> None:
+    box = host.boot(host.config())
+    box.systemctl("start", ONCE)
+    assert box.show(ONCE, "Result") == "success"
+    box.systemctl("start", SERVICE)
+    assert "baseline_recorded" not in box.log().partition("started")[2]
+    assert box.run("systemctl", "start", ONCE).returncode != 0
+    assert "(watcher run)" in box.log()  # who holds the state file
+
+
+def test_the_timer_names_the_next_pass(host: Host) -> None:
+    box = host.boot(host.config())
+    box.systemctl("start", TIMER)
+    assert box.show(TIMER, "ActiveState") == "active"
+    assert box.show(TIMER, "NextElapseUSecRealtime")
