@@ -78,6 +78,13 @@ def finished_run(box: Box) -> Any:
     return wait_until(look, "the execution ends", every=0.3)
 
 
+def output_of(run: Any) -> list[str]:
+    """The lines that its command wrote."""
+    assert run["status"] == "SUCCEEDED", run
+    lines: list[str] = run["stages"][0]["outputs"]["stdout"].splitlines()
+    return lines
+
+
 def test_the_service_is_started_when_the_registry_has_answered_and_says_what_it_does(
     host: Host,
 ) -> None:
@@ -96,25 +103,41 @@ def test_passwords_come_from_credentials_which_commands_do_not_see(
 ) -> None:
     registry.auth = BasicAuth(users={USER: PASSWORD})
     secret = {"username": USER, "password_file": "$CREDENTIALS_DIRECTORY/fake"}
-    look = (
-        "env; id -u; touch /etc/x /opt/x; ls /root /home; touch /tmp/mine $HOME/mine && echo kept"
-    )
     box = host.boot(
-        host.config("sh", "-c", look, **secret),
+        host.config("env", **secret),
         **{SECRET: PASSWORD},
         **drop_in(f"LoadCredential=fake:{SECRET}"),
     )
     box.systemctl("start", SERVICE)
     assert ": 1 ok;" in box.show(SERVICE, "StatusText"), box.log()
     registry.push(WEB, "2.0")
-    run = finished_run(box)
-    assert run["status"] == "SUCCEEDED", run
-    said = run["stages"][0]["outputs"]["stdout"].splitlines()
-    names = {line.partition("=")[0] for line in said if "=" in line}
+    said = output_of(finished_run(box))
+    names = {line.partition("=")[0] for line in said}
     assert "HOME=/var/cache/registry-watcher" in said
     assert not names & {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"}
-    assert "kept" in said
-    assert box.run("sh", "-c", "ls /etc/x /opt/x /tmp/mine").stdout == ""
+
+
+def test_a_command_has_no_rights_but_its_own_places(host: Host, registry: FakeRegistry) -> None:
+    status = "grep -E '^(CapBnd|NoNewPrivs|Seccomp):' /proc/self/status"
+    writing = (
+        "for d in /etc /opt /var/tmp /tmp $HOME; do touch $d/mine 2>/dev/null && echo $d; done"
+    )
+    reading = "ls /root /home /etc/registry-watcher 2>/dev/null; true"
+    box = host.boot(host.config("sh", "-c", f"{status}; {writing}; {reading}"))
+    box.systemctl("start", SERVICE)
+    registry.push(WEB, "2.0")
+    said = [line.replace("\t", " ") for line in output_of(finished_run(box))]
+    assert said == [
+        "CapBnd: 0000000000000000",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+        "/var/tmp",
+        "/tmp",
+        "/var/cache/registry-watcher",
+        "/etc/registry-watcher:",
+        "config.yaml",
+    ]
+    assert box.run("sh", "-c", "ls /tmp/mine /var/tmp/mine").stdout == ""  # these are its own
 
 
 def test_a_password_command_works_in_its_confinement(host: Host, registry: FakeRegistry) -> None:

@@ -29,7 +29,7 @@ from watcher.engine.poll_outcome import PollOutcome
 from watcher.engine.rules import Rules
 from watcher.engine.ticker import Ticker
 from watcher.engine.watch import AccountWatch
-from watcher.errors import ConfigError, ListenError, StateError
+from watcher.errors import ConfigError, ListenError, StateError, WatcherError
 from watcher.telemetry.events import Event
 from watcher.telemetry.families import Count, ReloadResult, StateUse
 from watcher.telemetry.log import Log
@@ -343,12 +343,13 @@ def run(
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         asyncio.run(work())
-    except (ConfigError, StateError) as error:
+    except WatcherError as error:
         manager.status(str(error))
         raise
     except BaseExceptionGroup as group:
         known = group.subgroup((StateError, ConfigError))
         if known is not None:
+            manager.status(str(_first(known)))
             raise _first(known) from group
         log.error(Event.INTERNAL_ERROR, error=repr(_first(group)))
         return 1

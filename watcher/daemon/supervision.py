@@ -116,7 +116,8 @@ class Supervision:
 
     def _say_ready(self) -> None:
         """One that got lost would keep the start, or the reload, under way for ever."""
-        self._owes_ready = not self._manager.ready(self._line())
+        self._said = self._line()
+        self._owes_ready = not self._manager.ready(self._said)
 
     def _waiting(self) -> str:
         """What start-up waits for, and that it may."""
