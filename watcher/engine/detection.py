@@ -53,13 +53,14 @@ class Findings:
 class Moment:
     """When a poll is made and how urgently. `last_success`: of the poll before, epoch seconds.
     `is_thorough`: every followed tag is looked at, also one that looks fixed, since somebody asks
-    for what is true now."""
+    for what is true now. `named`: of these tags a webhook said that they were pushed."""
 
     time: datetime
     last_success: float | None
     interval: timedelta
     priority: Priority = Priority.SCHEDULED
     is_thorough: bool = False
+    named: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -200,6 +201,8 @@ class Detector:
         """Whether the digest of a followed tag has to be asked for in this poll."""
         before = known.tags.get(tag)
         if before is None or not before.present or before.digest is None:
+            return True
+        if tag in moment.named:
             return True
         if sighting.tells_moves:
             return not sighting.has_stood_still(tag, before)

@@ -8,7 +8,7 @@ writes the execution rows and the dispatcher takes it from there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from watcher.engine.remembering import (
 )
 from watcher.engine.rules import Rules
 from watcher.engine.sighting import Sighting, sighting_of
-from watcher.errors import RateLimited, StateChanged, TransportError, WatcherError
+from watcher.errors import RateLimited, StateChanged, StateError, TransportError, WatcherError
 from watcher.registry.budgets.limits import Priority
 from watcher.registry.client import RegistryClient
 from watcher.registry.listing.tags import Listing, Seen, Unchanged
@@ -64,6 +64,19 @@ class _Applying(NamedTuple):
     triggers: tuple[Trigger, ...]
     salt: bytes
     tracks: bool
+
+
+class _Asked(NamedTuple):
+    """Why a look is made, how urgently, and for which tags a webhook asks; None: not for one."""
+
+    purpose: Purpose
+    priority: Priority
+    named: frozenset[str] | None
+
+    @property
+    def is_thorough(self) -> bool:
+        is_urgent = self.priority is Priority.URGENT and self.named is None
+        return is_urgent or self.purpose is Purpose.FAST_FORWARD
 
 
 class Poller:
@@ -104,15 +117,18 @@ class Poller:
         repository: str,
         purpose: Purpose = Purpose.DETECT,
         priority: Priority = Priority.SCHEDULED,
+        *,
+        named: frozenset[str] | None = None,
     ) -> PollOutcome:
         """Look once, within the account's total time. Never raises a WatcherError: it is part of
-        the outcome, of the status, and of the log."""
+        the outcome, of the status, and of the log. An urgent look asks of all followed tags whether
+        they moved; where webhooks ask for it, only of those that they `named`."""
         status = self._board.get(self.account.name, repository)
         total = self.account.timeouts.total
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(total.total_seconds()):
-                outcome = await self._look_well(status, purpose, priority)
+                outcome = await self._look_well(status, _Asked(purpose, priority, named))
         except TimeoutError:
             slow = TransportError(
                 f"{self.account.registry.name}/{repository}: no complete answer "
@@ -132,9 +148,7 @@ class Poller:
             self._report.note(status, outcome, asyncio.get_running_loop().time() - began)
         return outcome
 
-    async def _look_well(
-        self, status: RepositoryStatus, purpose: Purpose, priority: Priority
-    ) -> PollOutcome:
+    async def _look_well(self, status: RepositoryStatus, asked: _Asked) -> PollOutcome:
         """Look once more, from a complete listing on, when another writer came between."""
         applying = self._applying(status.repository)
         seen = seen_of(
@@ -145,17 +159,15 @@ class Poller:
             wants_digests=applying.tracks,
         )
         try:
-            return await self._look(status, seen, purpose, priority)
+            return await self._look(status, seen, asked)
         except StateChanged:
             anew = replace(seen, fingerprint=None, mark=None)
-            return await self._look(status, anew, purpose, priority)
+            return await self._look(status, anew, asked)
 
-    async def _look(
-        self, status: RepositoryStatus, seen: Seen, purpose: Purpose, priority: Priority
-    ) -> PollOutcome:
+    async def _look(self, status: RepositoryStatus, seen: Seen, asked: _Asked) -> PollOutcome:
         salt, last_success = self._applying(status.repository).salt, status.last_success
         generation = status.generation
-        answer = await self._client.look(status.repository, seen, priority)
+        answer = await self._client.look(status.repository, seen, asked.priority)
         rules, applying = self._rules, self._applying(status.repository)  # a reload may have come
         traces = traces_of(answer, status, salt, self._clock())
         _check_generation(status, generation)
@@ -176,11 +188,12 @@ class Poller:
                 time=datetime.fromtimestamp(self._clock(), UTC),
                 last_success=last_success,
                 interval=self._interval,
-                priority=priority,
-                is_thorough=purpose is Purpose.FAST_FORWARD or priority is Priority.URGENT,
+                priority=asked.priority,
+                is_thorough=asked.is_thorough,
+                named=asked.named or frozenset(),
             ),
         )
-        return await self._compare(status, look, purpose)
+        return await self._compare(status, look, asked.purpose)
 
     async def _compare(
         self, status: RepositoryStatus, look: _Look, purpose: Purpose
@@ -278,6 +291,20 @@ class Poller:
             lambda store: (store.known(self.account.name, repository), store.enabled_overrides())
         )
         return known, rules.switched(switches)
+
+    async def arrived(self, repository: str, tags: Iterable[str]) -> dict[str, str | None]:
+        """Those of the tags that need not be waited for, with their digests where these are known:
+        tags that are there, and those that don't count as tags."""
+        wanted = tuple(tags)
+        countable = self._countable(wanted)
+        known: dict[str, str | None] = dict.fromkeys(set(wanted).difference(countable))
+        try:
+            stored = await self._store.run(
+                lambda store: store.present_tags(self.account.name, repository, countable)
+            )
+        except StateError:
+            return known  # then they are looked for once more
+        return known | stored
 
     async def _rejections(self) -> Sequence[Rejection]:
         return await self._store.run(lambda store: store.rejections())

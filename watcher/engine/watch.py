@@ -1,12 +1,13 @@
 """One account at work: which repositories, when each is due, and the workers that poll them.
 
-The ticker calls `enqueue_due`; a command or webhook calls `nudge`; `work` runs a few times side by
-side. A repository is never polled twice at once, and a failing one delays no other.
+The ticker calls `enqueue_due`; a command calls `nudge`, a webhook `hint`; `work` runs a few times
+side by side. A repository is never polled twice at once, and a failing one delays no other.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 from watcher.core import schedule
 from watcher.core.account import Account
 from watcher.core.health import repository_state
+from watcher.core.hint import Hint
 from watcher.core.poll import RepositoryState, RepositoryStatus
 from watcher.engine.board import StatusBoard
+from watcher.engine.hinted import Hinted
 from watcher.engine.overdue import Overdue
 from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.poller import Poller
@@ -31,6 +34,8 @@ from watcher.telemetry.log import Log
 
 CATALOG = "_catalog"  # as a queue key; no repository name begins with an underscore
 CATALOG_BOUND = timedelta(hours=1)  # thousands of pages, at a pace that the registry sets
+SPREAD_AFTER_PARKING = 10.0
+"""Seconds over which hinted repositories are polled once their registry is no longer parked."""
 
 
 class AccountWatch:
@@ -61,6 +66,8 @@ class AccountWatch:
         self._progress = Progress(account.limits.concurrency, self._bound, monotonic=monotonic)
         self._due: list[tuple[float, str]] = []
         self._due_at: dict[str, float] = {}
+        self._nudged: set[str] = set()
+        self._hinted: dict[str, Hinted] = {}
         self._catalog_failures = 0
         self._said_parked: float | None = None
         self._latest = clock()
@@ -138,14 +145,35 @@ class AccountWatch:
             due, name = heapq.heappop(self._due)
             if self._due_at.get(name) == due:  # else it was planned anew or dropped meanwhile
                 del self._due_at[name]
-                self._queue.put(name)
+                self._queue.put(name, urgent=self._is_hinted(name))
         self._progress.waiting(len(self._queue))
 
     def nudge(self, repository: str | None = None) -> None:
         """Poll one repository now, or all of them."""
         for name in [repository] if repository else self.repositories.names:
+            self._nudged.add(name)
             self._queue.put(name, urgent=True)
         self._progress.waiting(len(self._queue))
+
+    @property
+    def parked_until(self) -> float | None:
+        """Until when (epoch seconds) the registry asked to be left alone; None when it did not."""
+        return self._client.parked_until
+
+    def hint(self, hint: Hint) -> None:
+        """Look now whether it is true, once the registry may be asked; at most once a second."""
+        name, now = hint.repository, self._clock()
+        hinted = self._hinted.setdefault(name, Hinted())
+        hinted.take(hint)
+        earliest = hinted.earliest(now)
+        if earliest > now:
+            self._plan(name, min(earliest, self._due_at.get(name, earliest)))
+        else:
+            self._queue.put(name, urgent=True)
+
+    def _is_hinted(self, name: str) -> bool:
+        hinted = self._hinted.get(name)
+        return hinted is not None and hinted.is_wanted
 
     async def work(self) -> None:
         """Poll what the queue gives, for ever; run one of these per unit of concurrency."""
@@ -164,6 +192,8 @@ class AccountWatch:
         self.repositories = repositories
         for name in self._due_at.keys() - set(repositories.names) - {CATALOG}:
             del self._due_at[name]
+        for name in self._hinted.keys() - set(repositories.names):
+            del self._hinted[name]
         self._plan_new(repositories.names)
 
     async def _work_on(self, name: str, *, is_urgent: bool) -> None:
@@ -177,19 +207,49 @@ class AccountWatch:
         return CATALOG_BOUND if name == CATALOG else self.account.timeouts.total
 
     async def _poll(self, repository: str, priority: Priority) -> None:
+        is_nudged = repository in self._nudged
+        self._nudged.discard(repository)
         if not self.repositories.has(repository):
             return
         status = self._board.get(self.account.name, repository)
         started = self._clock()
-        parked_until = self._client.parked_until
-        if parked_until is not None and priority is not Priority.URGENT:
+        hinted = self._hinted.get(repository)
+        parked_until = self.parked_until
+        if parked_until is not None and not is_nudged:
             self._say_parked(parked_until)
             self._put_off(status, started, parked_until)
+            self._look_when_allowed(status, parked_until)
             self._board.touch(status)
             return
-        outcome = await self.poller.poll(repository, Purpose.DETECT, priority)
+        named = hinted.begin(started) if hinted is not None else frozenset()
+        outcome = await self.poller.poll(
+            repository, Purpose.DETECT, priority, named=None if is_nudged else named
+        )
         self._put_off(status, started, outcome.until)
         self._on_outcome(outcome)
+        if outcome.until is not None:
+            self._look_when_allowed(status, outcome.until)
+        elif hinted is not None:
+            await self._look_again(status, hinted)
+
+    def _look_when_allowed(self, status: RepositoryStatus, until: float) -> None:
+        """What a webhook told of is looked at soon after the registry may be asked again."""
+        hinted = self._hinted.get(status.repository)
+        if hinted is not None and hinted.is_open:
+            spread = schedule.phase(_key(status)) * SPREAD_AFTER_PARKING
+            self._bring_forward(status, until + spread)
+
+    async def _look_again(self, status: RepositoryStatus, hinted: Hinted) -> None:
+        """Sooner than planned, where the poll did not show what a webhook had told of."""
+        hinted.forget(await self.poller.arrived(status.repository, hinted.pushed))
+        due = hinted.next_look(self._clock())
+        if due is not None:
+            self._bring_forward(status, due)
+
+    def _bring_forward(self, status: RepositoryStatus, due: float) -> None:
+        if due < self._due_at.get(status.repository, math.inf):
+            status.next_check = due
+            self._plan(status.repository, due)
 
     def _say_parked(self, until: float) -> None:
         """Once for all repositories: their polls end before they begin."""

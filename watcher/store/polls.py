@@ -56,6 +56,22 @@ def known(db: sqlite3.Connection, account: str, repository: str) -> KnownReposit
     )
 
 
+def present_tags(
+    db: sqlite3.Connection, account: str, repository: str, names: Iterable[str]
+) -> dict[str, str | None]:
+    """Those of the tags that are there, with their digests where these are known."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        row = db.execute(
+            "SELECT tag.digest FROM tag JOIN repository ON repository.id = tag.repository "
+            "WHERE account = ? AND repository.name = ? AND tag.name = ? AND present = 1",
+            (account, repository, name),
+        ).fetchone()
+        if row is not None:
+            found[name] = row[0]
+    return found
+
+
 def record(db: sqlite3.Connection, poll: PollRecord) -> tuple[str, ...]:
     """Write what a poll found and decided; the ids of the executions that it queued.
 

@@ -106,6 +106,13 @@ class Store(Upkeep):
         with self._writing("poll") as db:
             return polls.record(db, record)
 
+    def present_tags(
+        self, account: str, repository: str, names: Iterable[str]
+    ) -> dict[str, str | None]:
+        """Those of the tags that are there, with their digests where these are known."""
+        with self._reading() as db:
+            return polls.present_tags(db, account, repository, names)
+
     def repository_statuses(self, account: str | None = None) -> list[RepositoryStatus]:
         with self._reading() as db:
             return polls.statuses(db, account)
