@@ -134,6 +134,14 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
     Raises ValueError with a sentence.
     """
+    document = parse_document(content)
+    if not isinstance(document, dict):
+        raise ValueError("the JSON is not an object")
+    return document
+
+
+def parse_document(content: bytes) -> Any:
+    """Any JSON value from UTF-8 bytes, as strictly as `parse_object`."""
     try:
         document = json.loads(
             content.decode("utf-8"),
@@ -142,8 +150,6 @@ def parse_object(content: bytes) -> dict[str, Any]:
         )
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
-    if not isinstance(document, dict):
-        raise ValueError("the JSON is not an object")
     if _HALF.search(content) and not _is_whole(document):
         raise ValueError("the JSON holds half a character")
     return document
@@ -214,7 +220,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _is_whole(document: dict[str, Any]) -> bool:
+def _is_whole(document: Any) -> bool:
     """Without lone surrogates, which no file and no database takes."""
     try:
         json.dumps(document, ensure_ascii=False).encode()
