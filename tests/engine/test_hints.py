@@ -95,16 +95,25 @@ async def test_a_registry_that_calls_too_early_is_asked_again_a_few_times(tmp_pa
         await started(work)
         work.watch.hint(WEB)
         await work.after(0, 1)
-        await work.after(PAUSES[0] - 0.5, 0)
-        assert work.outcomes == []
+        assert len(await work.after(PAUSES[0], 1)) == 1
+        assert await work.after(PAUSES[1] - 0.5, 0) == []
         assert len(await work.after(0.5, 1)) == 1
         work.registry.push("acme/web", "v2")
-        (outcome,) = await work.after(PAUSES[1], 1)
+        (outcome,) = await work.after(PAUSES[2], 1)
         assert [change.tag for change in outcome.changes] == ["v2"]
-        assert await work.after(PAUSES[2] * 2, 0) == []
+        assert await work.after(PAUSES[3] * 2, 0) == []
 
 
-async def test_what_never_shows_is_looked_for_three_times_and_then_as_ever(tmp_path: Path) -> None:
+async def test_a_sender_that_calls_before_it_is_done_is_given_a_moment(tmp_path: Path) -> None:
+    async with working(tmp_path, "acme/web", catalog=False) as work:
+        work.registry.push("acme/web", "v1")
+        await started(work)
+        work.watch.hint(WEB, 0.1)
+        assert await work.after(0, 0) == []
+        assert len(await work.after(0.1, 1)) == 1
+
+
+async def test_what_never_shows_is_looked_for_a_few_times_and_then_as_ever(tmp_path: Path) -> None:
     async with working(tmp_path, "acme/web", catalog=False) as work:
         work.registry.push("acme/web", "v1")
         await started(work)

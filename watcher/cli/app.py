@@ -26,6 +26,7 @@ COMMANDS = {
     "events": "watcher.cli.events:events",
     "enable": "watcher.cli.switch:enable",
     "disable": "watcher.cli.switch:disable",
+    "webhooks": "watcher.cli.webhooks:webhooks",
     "account": "watcher.cli.account:account",
     "state": "watcher.cli.state:state",
     "schema": "watcher.cli.setup:schema",

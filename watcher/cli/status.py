@@ -124,11 +124,24 @@ def watched(config: Config, account: Account, store: Store | None) -> list[Repos
 @command("activity", short_help="What was seen, and what became of it.")
 @click.argument("selection", required=False, metavar="[ACCOUNT[/REPOSITORY]]")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--deliveries", is_flag=True, help="Webhooks that came, instead of changes.")
 @pass_invocation
-def activity(invocation: Invocation, selection: str | None, limit: int) -> None:
-    """Changes of tags, newest first, with what each trigger made of them and why."""
+def activity(
+    invocation: Invocation, selection: str | None, limit: int, *, deliveries: bool
+) -> None:
+    """Changes of tags, newest first, with what each trigger made of them and why.
+
+    With --deliveries the webhooks that came, and what became of each: polled, parked (the registry
+    asked for patience), disabled, unknown (no account watches it), ignored (no push), repeated,
+    refused.
+    """
     config = load_config(invocation)
     account, repository = select(config, selection)
+    if deliveries:
+        from watcher.cli.webhooks import show_deliveries
+
+        show_deliveries(invocation, config, account, repository, limit)
+        return
     with read_store(config) as store:
         rows = store.activity(limit, account, repository) if store is not None else []
     if invocation.json:

@@ -313,5 +313,12 @@ ACCOUNT = Section(
             doc="Take tags that carry signatures, attestations and SBOMs for tags like others.",
             example=True,
         ),
+        "webhooks": Field(
+            Boolean(),
+            default=True,
+            doc="Poll at once what an inbound webhook names. Can also be switched at run time "
+            "(`watcher webhooks`); that switch outlives a restart.",
+            example=False,
+        ),
     }
 )

@@ -61,6 +61,7 @@ def build(item: Item) -> Account | None:
         hold_above=data["hold_above"],
         stale_after=span(data, "stale_after", None),
         include_artifacts=data["include_artifacts"],
+        webhooks=data["webhooks"],
     )
 
 

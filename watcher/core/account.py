@@ -149,6 +149,7 @@ class Account:
     hold_above: int = 50
     stale_after: timedelta | None = None
     include_artifacts: bool = False
+    webhooks: bool = True
 
 
 class CredentialStanding(NamedTuple):

@@ -35,12 +35,14 @@ class Sender:
     kinds: which registries' accounts may be meant where the host says nothing; empty: all.
     has_aliases: a registry of the house may be called by names that no account has.
     repeats: a delivery is sent again and again, in order, until the sender hears that all is well.
+    settles: seconds after a delivery until what it tells of is usually there.
     """
 
     name: str
     kinds: frozenset[DialectName] = frozenset()
     has_aliases: bool = False
     repeats: bool = False
+    settles: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from watcher.engine.firing import Wish
 from watcher.engine.watch import AccountWatch
 from watcher.errors import UnknownName, UsageError
 from watcher.store.sqlite import Store
+from watcher.views.deliveries import delivery_json
 from watcher.views.executions import execution_json
 from watcher.views.hosts import HostFacts, hosts_json
 from watcher.views.rejections import rejection_json
@@ -85,6 +86,14 @@ class Desk:
         if account is not None:
             repository = canonical(self._app.config, account, repository)
         return await self._read(lambda store: store.activity(limit, account, repository))
+
+    async def deliveries(
+        self, limit: int, account: str | None, repository: str | None
+    ) -> list[Shape]:
+        if account is not None:
+            repository = canonical(self._app.config, account, repository)
+        found = await self._read(lambda store: store.deliveries(limit, account, repository))
+        return [delivery_json(each) for each in found]
 
     async def executions(self, limit: int, status: str | None, pipeline: str | None) -> list[Shape]:
         wanted = ExecutionStatus(status) if status else None

@@ -9,14 +9,22 @@ from watcher.daemon.app import App
 from watcher.daemon.desk import Desk
 from watcher.daemon.exposition import Exposition
 from watcher.daemon.vitals import Vitals
+from watcher.daemon.webhooks import Webhooks
 from watcher.telemetry.metrics import PrometheusMeter
 from watcher.web.app import Parts, make_app
 from watcher.web.server import HttpServer
 
 
-def http_server(app: App, desk: Desk, vitals: Vitals, settings: HttpSettings) -> HttpServer:
+def http_server(
+    app: App, desk: Desk, vitals: Vitals, webhooks: Webhooks, settings: HttpSettings
+) -> HttpServer:
     """The server for this daemon, bound to its address; raises ListenError."""
-    parts = Parts(health=vitals, desk=desk, metrics=_metrics(app, vitals))
+    parts = Parts(
+        health=vitals,
+        desk=desk,
+        metrics=_metrics(app, vitals),
+        hooks=webhooks.routes(settings),
+    )
     server = HttpServer(make_app(parts, settings, log=app.log), settings, log=app.log)
     server.bind()
     return server

@@ -36,6 +36,7 @@ from watcher.telemetry.log import Log
 from watcher.telemetry.systemd import ServiceManager
 
 if TYPE_CHECKING:
+    from watcher.daemon.webhooks import Webhooks
     from watcher.web.server import HttpServer
 
 FIRST_BOOKKEEPING = timedelta(seconds=5)
@@ -43,6 +44,7 @@ FIRST_RETENTION = timedelta(minutes=2)
 RETENTION_LOOK = timedelta(minutes=10)
 RECOGNITION_LOOK = timedelta(hours=1)
 CONFIG_LOOK = timedelta(seconds=5)
+DELIVERY_WRITE = timedelta(seconds=1)
 STATE_LOOK = timedelta(milliseconds=500)
 SWITCH_SECONDS = 0.001
 """After which the state's thread lets the event loop have its turn: of Python's usual 5 ms each
@@ -84,17 +86,20 @@ class Service:
             log=app.log,
             clock=app.clock,
         )
+        self._webhooks: Webhooks | None = None
 
     async def run(self) -> None:
         """Work until a signal asks to stop."""
         app = self._app
-        http = self._http_server()
+        http = await self._http_server()
         self._handle_signals()
         runner = app.runner()
         async with asyncio.TaskGroup() as group:
             self._group = group
             if http is not None:
                 group.create_task(http.serve(), name="http")
+            if self._webhooks is not None:
+                self._take_webhooks(self._webhooks)
             runner_task = group.create_task(runner.run(), name="runner")
             for name in app.members:
                 self._start(name)
@@ -123,6 +128,8 @@ class Service:
             await self._stop_polling()
             await runner.close()
             await runner_task
+            if self._webhooks is not None:
+                await self._webhooks.log.write()
             await self._flush()
             supervising.cancel()
             app.log.info(Event.STOPPED)
@@ -130,16 +137,24 @@ class Service:
     def stop(self) -> None:
         self._stop.set()
 
-    def _http_server(self) -> HttpServer | None:
-        """The HTTP side, which can be connected to from now on; raises ListenError."""
+    async def _http_server(self) -> HttpServer | None:
+        """The HTTP side, which can be connected to from now on; raises ListenError and
+        StateError."""
         settings = self._app.config.http
         if settings is None:
             return None
         from watcher.daemon.desk import Desk
         from watcher.daemon.http_side import http_server
+        from watcher.daemon.webhooks import opened as opened_webhooks
 
+        self._webhooks = await opened_webhooks(self._app, self._watches)
         desk = Desk(self._app, self._watches, self._take_over)
-        return http_server(self._app, desk, self.vitals, settings)
+        return http_server(self._app, desk, self.vitals, self._webhooks, settings)
+
+    def _take_webhooks(self, webhooks: Webhooks) -> None:
+        """What of them goes on beside the requests."""
+        self._ticker.every("deliveries", DELIVERY_WRITE, self._job(webhooks.log.write))
+        self._jobs.add(self._group.create_task(webhooks.callbacks.run(), name="callbacks"))
 
     def _start(self, name: str) -> None:
         """Set one account to work: its schedule, and as many workers as it may have."""
@@ -154,6 +169,7 @@ class Service:
             clock=app.clock,
             log=app.log,
             on_outcome=self._noticed,
+            on_sooner=lambda: self._ticker.sooner(f"account {name}"),
         )
         watch.start()
         self._watches[name] = watch
@@ -242,6 +258,8 @@ class Service:
         rules = Rules.of(app.config.triggers, app.config.pipelines, switches)
         if rules.enabled != app.rules.enabled:
             app.use(rules)
+        if self._webhooks is not None:
+            await self._webhooks.look_at_switches()
 
     async def _look_at_config(self) -> None:
         signature = self._app.config.signature()

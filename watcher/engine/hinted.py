@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from watcher.core.hint import Hint
 
-PAUSES = (2.0, 10.0, 30.0)
+PAUSES = (0.25, 2.0, 10.0, 30.0)
 """Seconds until the next look, where a poll did not show what a hint had told of."""
 LEAST_GAP = 1.0
 """Seconds between two polls of one repository that hints ask for."""

@@ -85,6 +85,13 @@ class Ticker:
         """Call `fire` whenever `next_due` (epoch seconds) has come."""
         self._add(name, fire, NextDue(next_due), _LONGEST, _LONGEST)
 
+    def sooner(self, name: str) -> None:
+        """What such a job waits for may be due earlier than it was."""
+        job = self._scheduler.get_job(name)
+        if job is not None:
+            now = self._now()
+            job.modify(next_run_time=job.trigger.get_next_fire_time(now, now))
+
     def every(
         self,
         name: str,

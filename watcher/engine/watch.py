@@ -53,7 +53,9 @@ class AccountWatch:
         log: Log,
         on_outcome: Callable[[PollOutcome], None],
         monotonic: Callable[[], float] = time.monotonic,
+        on_sooner: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_sooner` is called when something comes to be due earlier than it was."""
         self.account = account
         self.poller = poller
         self.repositories = repositories
@@ -62,6 +64,7 @@ class AccountWatch:
         self._clock = clock
         self._log = log
         self._on_outcome = on_outcome
+        self._on_sooner = on_sooner
         self._queue: WorkQueue[str] = WorkQueue()
         self._progress = Progress(account.limits.concurrency, self._bound, monotonic=monotonic)
         self._due: list[tuple[float, str]] = []
@@ -155,19 +158,15 @@ class AccountWatch:
             self._queue.put(name, urgent=True)
         self._progress.waiting(len(self._queue))
 
-    @property
-    def parked_until(self) -> float | None:
-        """Until when (epoch seconds) the registry asked to be left alone; None when it did not."""
-        return self._client.parked_until
-
-    def hint(self, hint: Hint) -> None:
-        """Look now whether it is true, once the registry may be asked; at most once a second."""
+    def hint(self, hint: Hint, after: float = 0.0) -> None:
+        """Look whether it is true: so many seconds from now, at most once a second, and not before
+        the registry may be asked."""
         name, now = hint.repository, self._clock()
         hinted = self._hinted.setdefault(name, Hinted())
         hinted.take(hint)
-        earliest = hinted.earliest(now)
+        earliest = max(hinted.earliest(now), now + after)
         if earliest > now:
-            self._plan(name, min(earliest, self._due_at.get(name, earliest)))
+            self._bring_forward(name, earliest)
         else:
             self._queue.put(name, urgent=True)
 
@@ -237,19 +236,22 @@ class AccountWatch:
         hinted = self._hinted.get(status.repository)
         if hinted is not None and hinted.is_open:
             spread = schedule.phase(_key(status)) * SPREAD_AFTER_PARKING
-            self._bring_forward(status, until + spread)
+            status.next_check = self._bring_forward(status.repository, until + spread)
 
     async def _look_again(self, status: RepositoryStatus, hinted: Hinted) -> None:
         """Sooner than planned, where the poll did not show what a webhook had told of."""
         hinted.forget(await self.poller.arrived(status.repository, hinted.pushed))
         due = hinted.next_look(self._clock())
         if due is not None:
-            self._bring_forward(status, due)
+            status.next_check = self._bring_forward(status.repository, due)
 
-    def _bring_forward(self, status: RepositoryStatus, due: float) -> None:
-        if due < self._due_at.get(status.repository, math.inf):
-            status.next_check = due
-            self._plan(status.repository, due)
+    def _bring_forward(self, name: str, due: float) -> float:
+        """Plan a poll for then, if none is due sooner; when it is."""
+        planned = self._due_at.get(name, math.inf)
+        if due < planned:
+            self._plan(name, due)
+            self._on_sooner()
+        return min(due, planned)
 
     def _say_parked(self, until: float) -> None:
         """Once for all repositories: their polls end before they begin."""

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from watcher.core.account import Account, CredentialProvider, CredentialStanding
+from watcher.core.account import Account, CredentialProvider, CredentialStanding, DialectName
 from watcher.core.host import Counts, Recognition
 from watcher.core.oci import ACCEPT, Manifest, digest_of, is_content_of, parse_object, strings
 from watcher.core.reference import is_digest, is_repository_name, is_tag
@@ -95,6 +95,11 @@ class RegistryClient:
     def credential_standing(self) -> CredentialStanding:
         """How the account's credential fares, as of its last use."""
         return self._logins.standing
+
+    @property
+    def kind(self) -> DialectName | None:
+        """What kind of registry it is, as far as is known now."""
+        return self._lane.dialect.name
 
     def expect(self, names: Collection[str]) -> None:
         """The repositories that will be looked at: the account's, whenever these change. Where a

@@ -56,6 +56,8 @@ TABLES = (
     "notice",
     "trouble",
     "message",
+    "delivery",
+    "webhook_switch",
 )
 
 

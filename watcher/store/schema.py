@@ -330,6 +330,29 @@ _SERVICE: Migration = (
     ) STRICT
     """,
     "CREATE INDEX message_waiting ON message (notifier, due) WHERE status = 'waiting'",
+    # Deliveries of webhooks, the newest ones. `key` tells a repeated delivery from a new one.
+    """
+    CREATE TABLE delivery (
+        id INTEGER PRIMARY KEY,
+        time REAL NOT NULL,
+        sender TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        account TEXT,
+        repository TEXT,
+        tag TEXT,
+        digest TEXT,
+        key TEXT
+    ) STRICT
+    """,
+    # Accounts whose webhooks were switched at run time.
+    """
+    CREATE TABLE webhook_switch (
+        account TEXT PRIMARY KEY,
+        enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+        changed REAL NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ROLLBACK, _DIALECTS, _SERVICE)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from watcher.core.change import KnownRepository
+from watcher.core.delivery import Delivery
 from watcher.core.deployment import Bundle, Rejection
 from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.pipeline import Execution, ExecutionStatus, Json, NewExecution
@@ -20,6 +21,7 @@ from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.core.trigger import Trigger
 from watcher.store import (
     claims,
+    deliveries,
     deployments,
     events,
     executions,
@@ -321,6 +323,39 @@ class Store(Upkeep):
         """Let images go again, by the numbers of their rejections; how many there were."""
         with self._writing("clear") as db:
             return rejections.clear(db, identifiers)
+
+    # Webhooks
+
+    def record_deliveries(self, arrived: Iterable[Delivery]) -> None:
+        """Keep deliveries for activity; of all there are, the newest."""
+        with self._writing("deliveries", durable=False) as db:
+            deliveries.record(db, arrived)
+
+    def deliveries(
+        self, limit: int, account: str | None = None, repository: str | None = None
+    ) -> list[Delivery]:
+        """Newest first."""
+        with self._reading() as db:
+            return deliveries.listed(db, limit, account, repository)
+
+    def last_deliveries(self) -> dict[str, Delivery]:
+        """The newest of each account."""
+        with self._reading() as db:
+            return deliveries.last(db)
+
+    def delivery_keys(self, since: datetime) -> list[tuple[str, float]]:
+        """What tells deliveries apart that came since then, with their times; oldest first."""
+        with self._reading() as db:
+            return deliveries.keys(db, since)
+
+    def switch_webhooks(self, account: str, enabled: bool) -> None:
+        """Take webhooks for an account, or leave them; wins over the config, across restarts."""
+        with self._writing("switch") as db:
+            deliveries.switch(db, account, self._clock(), enabled=enabled)
+
+    def webhook_switches(self) -> dict[str, bool]:
+        with self._reading() as db:
+            return deliveries.switches(db)
 
     # Beside a daemon
 

@@ -45,6 +45,9 @@ class Event(StrEnum):
     TOKEN_UNUSABLE = "token_unusable"  # noqa: S105
     LOG_RESUMED = "log_resumed"
     STATE_PRUNED = "state_pruned"
+    WEBHOOK_RECEIVED = "webhook_received"
+    DELIVERIES_LOST = "deliveries_lost"
+    CALLBACK_FAILED = "callback_failed"
     STATE_FAILED = "state_failed"
     STANDSTILL = "standstill"
     INTERNAL_ERROR = "internal_error"

@@ -8,6 +8,7 @@ origin are refused.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 from collections import deque
@@ -44,10 +45,19 @@ class TokenFile:
     def is_held_by(self, given: bytes) -> bool:
         """Whether this is the token; compared in constant time. Raises Refused (503) when the
         file is missing, empty or too large."""
+        return hmac.compare_digest(self._present(), given)
+
+    def has_signed(self, content: bytes, signature: str) -> bool:
+        """Whether the signature, in hexadecimal digits, is HMAC-SHA256 of the content with this
+        token as its key; compared in constant time. Raises as `is_held_by`."""
+        right = hmac.new(self._present(), content, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(right.encode(), signature.lower().encode("utf-8", "replace"))
+
+    def _present(self) -> bytes:
         self._look()
         if self._token is None:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "not available")
-        return hmac.compare_digest(self._token, given)
+        return self._token
 
     def _look(self) -> None:
         """Read the file if it changed since; what is wrong with it is said once."""
@@ -77,15 +87,12 @@ class Gate:
     def __init__(self, token: TokenFile | None, *, log: Log, clock: Callable[[], float]) -> None:
         """`clock` is monotonic, in seconds."""
         self._token = token
-        self._log = log
-        self._clock = clock
-        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
-        self._said: float | None = None
+        self._wrong = WrongTokens(log=log, clock=clock)
 
     def check(self, request: HTTPConnection) -> None:
         """Raises Refused for whom it does not let in."""
         if self._token is None:
-            _check_local(request)
+            check_local(request)
         else:
             self._check_token(self._token, request)
 
@@ -104,7 +111,7 @@ class Gate:
         if given is not None and token.is_held_by(given):
             return
         if given is not None:
-            self._count_wrong(request)
+            self._wrong.count(request)
         raise Refused(
             HTTPStatus.UNAUTHORIZED,
             "unauthorized",
@@ -112,7 +119,19 @@ class Gate:
             headers={"www-authenticate": "Bearer"},
         )
 
-    def _count_wrong(self, request: HTTPConnection) -> None:
+
+class WrongTokens:
+    """Bounds how often somebody may guess; one line a minute says that somebody does."""
+
+    def __init__(self, *, log: Log, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._log = log
+        self._clock = clock
+        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
+        self._said: float | None = None
+
+    def count(self, request: HTTPConnection) -> None:
+        """One more; raises Refused (429) when there are too many."""
         now = self._clock()
         while self._wrong and now - self._wrong[0] > WRONG_SECONDS:
             self._wrong.popleft()
@@ -147,7 +166,8 @@ def _bearer(request: HTTPConnection) -> bytes | None:
     return token.encode("latin-1") if scheme.lower() == "bearer" and token else None
 
 
-def _check_local(request: HTTPConnection) -> None:
+def check_local(request: HTTPConnection) -> None:
+    """Where no token is demanded: raises Refused for what a page of another site may have sent."""
     host = request.headers.get("host", "")
     if not _is_loopback_name(host):
         raise Refused(

@@ -43,6 +43,12 @@ class Views(Protocol):
         """What was seen and what became of it, as `watcher activity --json`."""
         ...
 
+    async def deliveries(
+        self, limit: int, account: str | None, repository: str | None
+    ) -> list[Shape]:
+        """Webhooks that came, as `watcher activity --deliveries --json`."""
+        ...
+
     async def executions(self, limit: int, status: str | None, pipeline: str | None) -> list[Shape]:
         """Runs without logs, as `watcher executions --json`."""
         ...

@@ -47,6 +47,10 @@ async def _activity(desk: Desk, given: Given) -> Any:
     return await desk.activity(given["limit"], given["account"], given["repository"])
 
 
+async def _deliveries(desk: Desk, given: Given) -> Any:
+    return await desk.deliveries(given["limit"], given["account"], given["repository"])
+
+
 async def _executions(desk: Desk, given: Given) -> Any:
     return await desk.executions(given["limit"], given["status"], given["pipeline"])
 
@@ -101,6 +105,15 @@ LOOKING = (
         doc="What was seen and what each trigger made of it, newest first.",
         act=_activity,
         answer=items(ref("Activity")),
+        query=(_ACCOUNT, _REPOSITORY, _limit()),
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Operation(
+        name="deliveries",
+        path="/deliveries",
+        doc="Webhooks that came and what became of them, newest first.",
+        act=_deliveries,
+        answer=items(ref("Delivery")),
         query=(_ACCOUNT, _REPOSITORY, _limit()),
         refusals=(HTTPStatus.NOT_FOUND,),
     ),

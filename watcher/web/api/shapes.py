@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from watcher.core.change import ChangeKind
+from watcher.core.delivery import DeliveryOutcome
 from watcher.core.pipeline import ExecutionStatus, StageStatus
 from watcher.core.poll import RepositoryState
 from watcher.core.verdict import Verdict
@@ -119,6 +120,16 @@ COMPONENTS: dict[str, Schema] = {
         digest=MAYBE,
         change=words("baseline", *(kind.value for kind in ChangeKind)),
         triggers=items(record(name=TEXT, outcome=_VERDICT, reason=MAYBE, execution=MAYBE)),
+    ),
+    "Delivery": record(
+        time=TIME,
+        sender=TEXT,
+        account=MAYBE,
+        repository=MAYBE,
+        tag=MAYBE,
+        digest=MAYBE,
+        outcome=words(*(outcome.value for outcome in DeliveryOutcome)),
+        reason=TEXT,
     ),
     "Execution": record(**_EXECUTION, stages=items(record(**_STAGE))),
     "ExecutionWithLogs": record(**_EXECUTION, stages=items(record(**_STAGE, log=TEXT))),

@@ -46,14 +46,15 @@ class Signed:
 def tokens_given(headers: Mapping[str, str], query: Iterable[str]) -> list[bytes]:
     """Everything that may be the token: `Authorization` as it is, what it carries (RFC 6750, and
     the password of RFC 7617), other headers, and the URL's `token`."""
-    given = [*query, *(headers[name] for name in TOKEN_HEADERS if name in headers)]
+    given = [headers[name] for name in TOKEN_HEADERS if name in headers]
     authorization = headers.get("authorization", "").strip()
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "basic":
         given.append(_password(rest))
     elif authorization:
         given += [authorization, rest.strip()]
-    return [text.encode("utf-8", "replace") for text in given if text]
+    by_header = [text.encode("latin-1", "replace") for text in given if text]
+    return by_header + [text.encode("utf-8", "replace") for text in query if text]
 
 
 def is_held(secret: Secret, given: Iterable[bytes]) -> bool:
@@ -81,7 +82,7 @@ def signed(headers: Mapping[str, str], name: str | None, body: bytes) -> Signed 
 
 def _password(credentials: str) -> str:
     try:
-        decoded = base64.b64decode(credentials.strip(), validate=True).decode("utf-8", "replace")
+        decoded = base64.b64decode(credentials.strip(), validate=True).decode("latin-1")
     except (binascii.Error, ValueError):
         return ""
     return decoded.partition(":")[2]

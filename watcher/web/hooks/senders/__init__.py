@@ -36,6 +36,9 @@ _DISTRIBUTIONS = frozenset(
     }
 )
 
+_TAG_SECONDS = 0.1
+"""docker-registry calls when it has the manifest, and only then writes the tag."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
@@ -65,7 +68,13 @@ KINDS: Mapping[str, Kind] = _kinds(
         read=harbor.read,
     ),
     Kind(
-        sender=Sender(name="distribution", kinds=_DISTRIBUTIONS, has_aliases=True, repeats=True),
+        sender=Sender(
+            name="distribution",
+            kinds=_DISTRIBUTIONS,
+            has_aliases=True,
+            repeats=True,
+            settles=_TAG_SECONDS,
+        ),
         read=distribution.read,
     ),
     Kind(
@@ -79,6 +88,7 @@ KINDS: Mapping[str, Kind] = _kinds(
             kinds=frozenset({DialectName.GITLAB, DialectName.DISTRIBUTION}),
             has_aliases=True,
             repeats=True,
+            settles=_TAG_SECONDS,
         ),
         read=gitlab.read,
     ),
@@ -119,3 +129,24 @@ ALIASES: Mapping[str, str] = {"msr": "dtr"}
 
 def kind_named(name: str) -> Kind | None:
     return KINDS.get(ALIASES.get(name, name))
+
+
+_USUAL: Mapping[DialectName | None, str] = {
+    DialectName.DOCKER_HUB: "dockerhub",
+    DialectName.QUAY: "quay",
+    DialectName.HARBOR: "harbor",
+    DialectName.GHCR: "github",
+    DialectName.GITLAB: "gitlab",
+    DialectName.ACR: "acr",
+    DialectName.GCR: "gcr",
+    DialectName.ARTIFACT_REGISTRY: "gcr",
+    DialectName.ECR: "ecr",
+    DialectName.DISTRIBUTION: "distribution",
+    None: "distribution",
+}
+
+
+def usual_sender(kind: DialectName | None) -> str:
+    """Who sends for a registry of a kind; `generic` where the registry has no webhooks that are
+    known here, so that something else has to call."""
+    return _USUAL.get(kind, "generic")
