@@ -217,6 +217,8 @@ CASES = {
             row("state_bytes", some),
             row("state_failures_total", 0, during="poll"),
             row("event_loop_lag_seconds_count", some),
+            row("webhook_deliveries_total", 0, sender="quay", outcome="polled"),
+            row("webhook_deliveries_lost_total", 0),
             row("config_reloads_total", 0, result="rejected"),
             row("config_last_reload_successful", 1),
             row("config_last_reload_success_timestamp_seconds", recent),

@@ -116,7 +116,7 @@ def _switch(invocation: Invocation, name: str, *, on: bool) -> None:
     config = load_config(invocation)
     account = find_account(config, name)
     with open_store(config, create=True) as store:
-        store.switch_webhooks(account.name, on)
+        store.switch_webhooks(account.name, enabled=on)
     if invocation.json:
         output.print_json({"account": account.name, "enabled": on})
     else:

@@ -10,20 +10,23 @@ from watcher.core.delivery import Delivery
 from watcher.errors import StateError
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.events import Event
+from watcher.telemetry.families import Count, StateUse
 from watcher.telemetry.log import Log
+from watcher.telemetry.meter import UNMEASURED, Meter
 
 MOST_WAITING = 5000
 
 
 class DeliveryLog:
-    """What activity will show. `lost` counts deliveries that it never will."""
+    """What activity will show."""
 
-    def __init__(self, store: ThreadedStore, *, log: Log) -> None:
-        self.lost = 0
+    def __init__(self, store: ThreadedStore, *, log: Log, meter: Meter = UNMEASURED) -> None:
         self._store = store
         self._log = log
+        self._meter = meter
         self._waiting: list[Delivery] = []
-        self._said = 0
+        self._lost = 0
+        meter.count(Count.DELIVERIES_LOST, by=0)
 
     def add(self, delivery: Delivery) -> None:
         """Keep it; `write` takes it to the state file."""
@@ -39,7 +42,7 @@ class DeliveryLog:
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(delivery)
         else:
-            self.lost += 1
+            self._lose(1)
 
     async def write(self) -> None:
         """One transaction with all that wait. What can't be written waits on."""
@@ -51,11 +54,17 @@ class DeliveryLog:
             await self._store.run(lambda store: store.record_deliveries(batch))
         except StateError as error:
             room = MOST_WAITING - len(self._waiting)
-            self.lost += max(0, len(batch) - room)
+            self._lose(max(0, len(batch) - room))
             self._waiting = [*batch[:room], *self._waiting]
+            self._meter.count(Count.STATE_FAILURES, StateUse.BOOKKEEPING)
             self._log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
 
+    def _lose(self, number: int) -> None:
+        self._lost += number
+        self._meter.count(Count.DELIVERIES_LOST, by=number)
+
     def _say_lost(self) -> None:
-        if self.lost > self._said:
-            self._log.error(Event.DELIVERIES_LOST, count=self.lost - self._said)
-            self._said = self.lost
+        """At most once a second, as often as batches are written."""
+        if self._lost:
+            self._log.error(Event.DELIVERIES_LOST, count=self._lost)
+            self._lost = 0

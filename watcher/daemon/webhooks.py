@@ -7,9 +7,9 @@ look, and does nothing else; whoever is parked stays parked.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import product
 
 from starlette.routing import Route
 
@@ -20,10 +20,12 @@ from watcher.daemon.app import App
 from watcher.daemon.callbacks import Callbacks
 from watcher.daemon.deliveries import DeliveryLog
 from watcher.engine.watch import AccountWatch
+from watcher.telemetry.families import Count
 from watcher.web.auth import hook_token
 from watcher.web.hooks.reception import Reception, Taken
 from watcher.web.hooks.replay import REMEMBERED_SECONDS, Replays, SenderPace
 from watcher.web.hooks.routes import hook_routes
+from watcher.web.hooks.senders import KINDS
 
 _NOBODY = Taken(outcome=DeliveryOutcome.UNKNOWN, reason="no account watches this repository")
 
@@ -39,19 +41,20 @@ class Webhooks:
         known: Iterable[tuple[str, float]],
     ) -> None:
         """`switches`: those of run time. `known`: keys of deliveries to an earlier process."""
-        self.log = DeliveryLog(app.store, log=app.log)
+        self.log = DeliveryLog(app.store, log=app.log, meter=app.meter)
         self.callbacks = Callbacks(app.environment, log=app.log)
         self._app = app
         self._watches = watches
         self._switches = switches
         self._reception = Reception(
-            self, Replays(app.clock, known), SenderPace(time.monotonic), clock=app.clock
+            self,
+            Replays(app.clock, known),
+            SenderPace(time.monotonic),
+            clock=app.clock,
+            meter=app.meter,
         )
-
-    @property
-    def counts(self) -> Counter[tuple[str, DeliveryOutcome]]:
-        """Deliveries since the start, by sender and outcome."""
-        return self._reception.counts
+        for sender, outcome in product(KINDS, DeliveryOutcome):
+            app.meter.count(Count.DELIVERIES, sender, outcome, by=0)
 
     def routes(self, settings: HttpSettings) -> list[Route]:
         """What is served below `/hooks`."""

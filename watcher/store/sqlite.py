@@ -348,7 +348,7 @@ class Store(Upkeep):
         with self._reading() as db:
             return deliveries.keys(db, since)
 
-    def switch_webhooks(self, account: str, enabled: bool) -> None:
+    def switch_webhooks(self, account: str, *, enabled: bool) -> None:
         """Take webhooks for an account, or leave them; wins over the config, across restarts."""
         with self._writing("switch") as db:
             deliveries.switch(db, account, self._clock(), enabled=enabled)

@@ -80,6 +80,18 @@ class Count(Enum):
         "Reloads of the config. After `rejected` the old one holds; `watcher validate` says why.",
         "result",
     )
+    DELIVERIES = Family(
+        "webhook_deliveries_total",
+        "Webhooks that came, by sender and outcome. `forged` ones did not know the token; "
+        "`watcher activity --deliveries` has the others.",
+        "sender",
+        "outcome",
+    )
+    DELIVERIES_LOST = Family(
+        "webhook_deliveries_lost_total",
+        "Webhooks that activity will never show, since the state file could not be written; what "
+        "they named was polled all the same.",
+    )
 
 
 class Timing(Enum):

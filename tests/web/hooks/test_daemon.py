@@ -50,6 +50,20 @@ def deliver(
         return answer.status, json.loads(answer.read())
 
 
+def settled(daemon: Daemon) -> Daemon:
+    """The first contact is over: from now on nothing is polled for an hour."""
+    wait_until(lambda: get(daemon, "/readyz")[0] == 200, "the first contact")
+    return daemon
+
+
+def get(daemon: Daemon, path: str) -> tuple[int, str]:
+    address = daemon.wait_for("listening")[0]["address"]
+    with closing(http.client.HTTPConnection(address, timeout=10)) as client:
+        client.request("GET", path)
+        answer = client.getresponse()
+        return answer.status, answer.read().decode()
+
+
 def generic(registry: FakeRegistry, tag: str) -> dict[str, Any]:
     return {"registry": registry.address, "repository": REPOSITORY, "tag": tag, "id": tag}
 
@@ -63,6 +77,7 @@ def test_a_push_to_docker_registry_is_noticed_at_once(
     registry.push(REPOSITORY, "v1")
     watcher = baselined(tmp_path, config(registry.address, tmp_path, port))
     with watcher.running() as daemon:
+        settled(daemon)
         registry.push(REPOSITORY, "v2")
         (queued,) = daemon.wait_for("execution_queued")
         assert queued["tag"] == "v2"
@@ -92,12 +107,17 @@ def known(tmp_path: Path, registry: FakeRegistry) -> Watcher:
 
 def test_what_a_forger_sends_changes_nothing(known: Watcher, registry: FakeRegistry) -> None:
     with known.running() as daemon:
+        settled(daemon)
         before = len(registry.requests)
         registry.push(REPOSITORY, "v2")
         assert deliver(daemon, "generic", generic(registry, "v2"), "token=wrong")[0] == 401
         assert deliver(daemon, "generic", {"repository": "../x"})[0] == 400
         assert deliver(daemon, "generic", {"repository": "acme/other"})[0] == 202
         assert len(registry.requests) == before
+        metrics = get(daemon, "/metrics")[1]
+        for outcome in ("forged", "refused", "unknown"):
+            labels = f'{{outcome="{outcome}",sender="generic"}}'
+            assert f"registry_watcher_webhook_deliveries_total{labels} 1.0" in metrics
     assert [row["outcome"] for row in known.json("activity", "--deliveries")] == [
         "unknown",
         "refused",

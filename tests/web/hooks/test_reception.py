@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,6 +16,8 @@ from tests.web.hooks import payloads
 from tests.web.hooks.payloads import EPOCH, encoded
 from watcher.core.delivery import Delivery, DeliveryOutcome
 from watcher.core.hint import Hint, Sender
+from watcher.telemetry.families import Count
+from watcher.telemetry.meter import Meter
 from watcher.web.hooks import replay
 from watcher.web.hooks.proof import LARGEST_SKEW, Signed, is_held, signed, tokens_given
 from watcher.web.hooks.reception import Letter, Reception, Reply, Taken
@@ -48,6 +51,17 @@ class Desk:
         self.callbacks.append(url)
 
 
+class Counting(Meter):
+    """Counts what it is told of deliveries, by sender and outcome."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, ...]] = Counter()
+
+    def count(self, what: Count, *labels: str, by: float = 1.0) -> None:
+        if what is Count.DELIVERIES:
+            self.counts[labels] += int(by)
+
+
 class Scene:
     """A reception with a clock of its own."""
 
@@ -56,7 +70,10 @@ class Scene:
         self.desk = Desk()
         self.replays = Replays(lambda: self.now)
         pace = SenderPace(lambda: self.now, most_a_minute)
-        self.reception = Reception(self.desk, self.replays, pace, clock=lambda: self.now)
+        self.meter = Counting()
+        self.reception = Reception(
+            self.desk, self.replays, pace, clock=lambda: self.now, meter=self.meter
+        )
 
     def receive(
         self,
@@ -87,13 +104,13 @@ def test_a_push_is_handed_on_noted_and_accepted(scene: Scene) -> None:
     (delivery,) = scene.desk.deliveries
     assert (delivery.sender, delivery.account, delivery.tag) == ("harbor", "main", "1.4.2")
     assert delivery.outcome is DeliveryOutcome.POLLED
-    assert scene.reception.counts == {("harbor", DeliveryOutcome.POLLED): 1}
+    assert scene.meter.counts == {("harbor", DeliveryOutcome.POLLED): 1}
 
 
 def test_a_repository_that_nobody_watches_is_counted_and_accepted(scene: Scene) -> None:
     scene.desk.answers = (UNKNOWN,)
     assert scene.receive("harbor", payloads.HARBOR).status is HTTPStatus.ACCEPTED
-    assert scene.reception.counts == {("harbor", DeliveryOutcome.UNKNOWN): 1}
+    assert scene.meter.counts == {("harbor", DeliveryOutcome.UNKNOWN): 1}
     assert scene.desk.deliveries[0].account is None
 
 
@@ -115,7 +132,7 @@ def test_layers_and_pulls_are_counted_and_not_kept(scene: Scene) -> None:
         event = {**payloads.LAYER_EVENT, "id": str(number)}
         assert scene.receive("distribution", {"events": [event]}).status is HTTPStatus.ACCEPTED
     assert scene.desk.deliveries == []
-    assert scene.reception.counts == {("distribution", DeliveryOutcome.IGNORED): 5}
+    assert scene.meter.counts == {("distribution", DeliveryOutcome.IGNORED): 5}
 
 
 def test_what_is_malformed_is_refused_without_repeating_it(scene: Scene) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.web.hooks import payloads
 from tests.web.hooks.payloads import EPOCH, encoded
-from tests.web.hooks.test_reception import Desk
+from tests.web.hooks.test_reception import Counting, Desk
 from tests.web.serving import Answer, FakeHealth, Served, parse, serving
 from watcher.core.delivery import DeliveryOutcome
 from watcher.core.serving import HttpSettings
@@ -36,7 +36,7 @@ class Hooks:
     """A server with webhooks, what it handed on, and what its door logged."""
 
     served: Served
-    reception: Reception
+    meter: Counting
     desk: Desk
     log: StringIO
     token_file: Path
@@ -65,13 +65,14 @@ async def listening(tmp_path: Path, *, token: str | None = TOKEN) -> AsyncIterat
     if token is not None:
         path.write_text(f"{token}\n")
     settings = HttpSettings(hook_token_file=path if token is not None else None)
+    meter = Counting()
     reception = Reception(
-        desk, Replays(lambda: EPOCH), SenderPace(lambda: EPOCH), clock=lambda: EPOCH
+        desk, Replays(lambda: EPOCH), SenderPace(lambda: EPOCH), clock=lambda: EPOCH, meter=meter
     )
     door_log = Log("info", "json", log)
     routes = hook_routes(reception, hook_token(settings, door_log), log=door_log, clock=lambda: 0.0)
     async with serving(Parts(health=FakeHealth(), hooks=routes)) as served:
-        yield Hooks(served, reception, desk, log, path)
+        yield Hooks(served, meter, desk, log, path)
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ async def test_who_does_not_know_it_is_only_counted(hooks: Hooks) -> None:
         assert (await hooks.post(path, payloads.HARBOR)).status == 401
     assert hooks.desk.hints == []
     assert hooks.desk.deliveries == []
-    assert hooks.reception.counts["harbor", DeliveryOutcome.FORGED] == 2
+    assert hooks.meter.counts["harbor", DeliveryOutcome.FORGED] == 2
 
 
 async def test_guessing_ends_in_429_and_the_right_token_goes_on(hooks: Hooks) -> None:

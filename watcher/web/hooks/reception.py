@@ -7,7 +7,6 @@ activity; of all others only the number is kept, so that strangers can't fill th
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +15,8 @@ from typing import Protocol
 
 from watcher.core.delivery import Delivery, DeliveryOutcome
 from watcher.core.hint import Hint, Sender
+from watcher.telemetry.families import Count
+from watcher.telemetry.meter import UNMEASURED, Meter
 from watcher.web.hooks.message import Malformed, Message
 from watcher.web.hooks.proof import Signed
 from watcher.web.hooks.replay import Replays, SenderPace
@@ -78,13 +79,19 @@ class Reply:
 
 
 class Reception:
-    """Reads deliveries and hands their hints on. `counts` is by sender and outcome."""
+    """Reads deliveries and hands their hints on."""
 
     def __init__(
-        self, desk: HookDesk, replays: Replays, pace: SenderPace, *, clock: Callable[[], float]
+        self,
+        desk: HookDesk,
+        replays: Replays,
+        pace: SenderPace,
+        *,
+        clock: Callable[[], float],
+        meter: Meter = UNMEASURED,
     ) -> None:
         """`clock` is in epoch seconds."""
-        self.counts: Counter[tuple[str, DeliveryOutcome]] = Counter()
+        self._meter = meter
         self._desk = desk
         self._replays = replays
         self._pace = pace
@@ -92,7 +99,7 @@ class Reception:
 
     def refuse(self, sender: Sender) -> None:
         """Somebody who does not know the secret."""
-        self.counts[sender.name, DeliveryOutcome.FORGED] += 1
+        self._count(sender, DeliveryOutcome.FORGED)
 
     def receive(self, kind: Kind, letter: Letter) -> Reply:
         """Read it, and poll what it names. Never raises."""
@@ -130,14 +137,14 @@ class Reception:
                 found.add(taken.outcome)
                 self._note(sender, taken.outcome, _reason(taken, hints), taken.account, hints, key)
         outcome = next(each for each in _FIRST if each in found)
-        self.counts[sender.name, outcome] += 1
+        self._count(sender, outcome)
         if message.callback_url is not None:
             self._desk.call_back(message.callback_url)
         return _accepted(outcome)
 
     def _ignored(self, sender: Sender, message: Message, key: str | None = None) -> Reply:
         outcome = DeliveryOutcome.IGNORED
-        self.counts[sender.name, outcome] += 1
+        self._count(sender, outcome)
         if not message.is_traffic:
             self._note(sender, outcome, message.note, key=key)
         if message.reply:
@@ -147,7 +154,7 @@ class Reception:
     def _repeated(self, sender: Sender, message: Message) -> Reply:
         """A sender that insists has to hear that it arrived, or it sends nothing else."""
         outcome = DeliveryOutcome.REPEATED
-        self.counts[sender.name, outcome] += 1
+        self._count(sender, outcome)
         self._note(sender, outcome, "it was delivered before", hints=message.hints[:1])
         if sender.repeats:
             return _accepted(outcome)
@@ -161,9 +168,12 @@ class Reception:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         outcome = DeliveryOutcome.REFUSED
-        self.counts[sender.name, outcome] += 1
+        self._count(sender, outcome)
         self._note(sender, outcome, reason)
         return Reply(status=status, content=_told(outcome, reason), headers=headers or {})
+
+    def _count(self, sender: Sender, outcome: DeliveryOutcome) -> None:
+        self._meter.count(Count.DELIVERIES, sender.name, outcome)
 
     def _note(
         self,
