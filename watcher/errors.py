@@ -23,6 +23,8 @@
     │       ├── TlsError         certificate unknown, expired, or for another name
     │       └── ProxyError       the proxy refused (407) or can't be reached
     ├── ClusterError             a Kubernetes API server refused or failed; `fault` says how
+    ├── RequestError             a call of somebody's URL can't be made: its URL, header or secret
+    ├── NotifierError            a notifier refused a message, or can't be used
     ├── RenderError              an expression or a manifest could not be rendered; where and which
     └── StageError               a stage failed for good; a temporary one may be tried again
 
@@ -251,6 +253,14 @@ class ClusterError(WatcherError):
 
     def __str__(self) -> str:
         return f"{self.about}: {self.message}" if self.about else self.message
+
+
+class RequestError(WatcherError):
+    """A call of somebody's URL can't be made as it is; never says more of the URL than its host."""
+
+
+class NotifierError(WatcherError):
+    """A notifier refused a message or can't be used; a temporary one may take it later."""
 
 
 class RenderError(WatcherError):

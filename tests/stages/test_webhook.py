@@ -13,7 +13,7 @@ import pytest
 
 from tests.stages.conftest import ContextMaker, Receiver, Reply, Request
 from watcher.core.pipeline import Done, Failed, Json, Retry, StageOutcome
-from watcher.errors import StageError, TransportError
+from watcher.errors import RequestError, TransportError
 from watcher.stages.base import StageContext
 from watcher.stages.webhook import WebhookStage
 
@@ -112,7 +112,7 @@ async def test_without_its_secret_nothing_is_sent(
 ) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(StageError, match="secret_file"):
+    with pytest.raises(RequestError, match="secret_file"):
         await send(make_context(), receiver.url, secret_file=str(tmp_path / "secret"))
     assert receiver.requests == []
 
@@ -229,7 +229,7 @@ async def test_a_port_without_a_server_may_pass(make_context: ContextMaker) -> N
 async def test_a_url_that_is_none_is_final_and_not_repeated(
     url: str, make_context: ContextMaker
 ) -> None:
-    with pytest.raises(StageError) as raised:
+    with pytest.raises(RequestError) as raised:
         await send(make_context(), url.replace("trigger.digest", "trigger.user"))
     assert not raised.value.temporary
     assert "secret" not in raised.value.message
@@ -237,7 +237,7 @@ async def test_a_url_that_is_none_is_final_and_not_repeated(
 
 async def test_a_value_can_not_add_a_header(receiver: Receiver, make_context: ContextMaker) -> None:
     headers = {"X-A": "${'a\\r\\nX-B: b'}"}
-    with pytest.raises(StageError, match="the header X-A"):
+    with pytest.raises(RequestError, match="the header X-A"):
         await send(make_context(), receiver.url, headers=headers)
     assert receiver.requests == []
 

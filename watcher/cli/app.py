@@ -27,6 +27,7 @@ COMMANDS = {
     "enable": "watcher.cli.switch:enable",
     "disable": "watcher.cli.switch:disable",
     "webhooks": "watcher.cli.webhooks:webhooks",
+    "notify": "watcher.cli.notify:notify",
     "account": "watcher.cli.account:account",
     "state": "watcher.cli.state:state",
     "schema": "watcher.cli.setup:schema",

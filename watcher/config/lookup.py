@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from watcher.config.load import Config
 from watcher.core.account import Account
+from watcher.core.notifier import Notifier
 from watcher.core.pipeline import Pipeline
 from watcher.core.trigger import Trigger
 from watcher.errors import UnknownName
@@ -40,6 +41,10 @@ def find_trigger(config: Config, name: str) -> Trigger:
 
 def find_pipeline(config: Config, name: str) -> Pipeline:
     return _find({pipeline.name: pipeline for pipeline in config.pipelines}, "pipeline", name)
+
+
+def find_notifier(config: Config, name: str) -> Notifier:
+    return _find({notifier.name: notifier for notifier in config.notifiers}, "notifier", name)
 
 
 def _find(named: Mapping[str, _Named], kind: str, name: str) -> _Named:

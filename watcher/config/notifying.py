@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 from watcher.config import durations
@@ -154,7 +153,7 @@ def build(item: Item) -> Notifier | None:
     webhook = _webhook(item, data["webhook"]) if place == "webhook" else None
     if place == "webhook" and webhook is None:
         return None
-    if place != "webhook" and find_spec("apprise") is None:
+    if place != "webhook" and not _has_apprise():
         hint = "pip install 'registry-watcher[apprise]', or use `webhook`"
         item.refuse(place, "Apprise is not installed", hint)
         return None
@@ -168,6 +167,12 @@ def build(item: Item) -> Notifier | None:
         group=durations.parse(data["group"]),
         remind=durations.parse(data["remind"]),
     )
+
+
+def _has_apprise() -> bool:
+    from importlib.util import find_spec  # only who has notifiers pays for it
+
+    return find_spec("apprise") is not None
 
 
 def check_accounts(item: Item, accounts: Names) -> None:

@@ -45,7 +45,7 @@ class Notice:
     a file. `text` is one line, `detail` says more, `facts` are for programs. `time` is in seconds
     since the epoch."""
 
-    event: NoticeEvent | None
+    event: NoticeEvent
     kind: str
     subject: str
     text: str

@@ -87,7 +87,7 @@ class Audience:
         """Who is told of a notice, each once. A run is told to who wants `execution` where it
         wants a person, and to whom its pipeline names."""
         for notifier in self.notifiers:
-            if notice.event is None or self._is_told(notifier, notice, notice.event):
+            if self._is_told(notifier, notice):
                 yield notifier
 
     def reminded(self, trouble: Trouble, looked: float, now: float) -> Iterator[Notifier]:
@@ -97,10 +97,10 @@ class Audience:
             if wants and notifier.is_reminded(trouble, looked, now):
                 yield notifier
 
-    def _is_told(self, notifier: Notifier, notice: Notice, event: NoticeEvent) -> bool:
-        if event is not NoticeEvent.EXECUTION:
-            return notifier.wants(event, notice.account)
+    def _is_told(self, notifier: Notifier, notice: Notice) -> bool:
+        if notice.event is not NoticeEvent.EXECUTION:
+            return notifier.wants(notice.event, notice.account)
         wishes = self.wishes.get(str(notice.facts.get("pipeline")), ())
         if any(w.notifier == notifier.name and notice.kind in w.statuses for w in wishes):
             return True
-        return notice.kind in WANT_A_PERSON and notifier.wants(event, notice.account)
+        return notice.kind in WANT_A_PERSON and notifier.wants(notice.event, notice.account)

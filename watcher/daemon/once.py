@@ -156,7 +156,21 @@ async def _pass(
         await app.flush()
         if purpose is Purpose.DETECT:
             await let_go_if_due(app, DAILY)
+        await _announce(app, report, is_complete=selection == Selection() and _all_polled(report))
     return report
+
+
+async def _announce(app: App, report: PassReport, *, is_complete: bool) -> None:
+    """Who is told nothing pays for nothing."""
+    pending = await app.store.run(lambda store: store.outbox.any_pending())
+    if pending or app.config.notifiers or app.config.ping is not None:
+        from watcher.daemon.announcing import announce
+
+        await announce(app, report.polls, is_complete=is_complete)
+
+
+def _all_polled(report: PassReport) -> bool:
+    return not report.account_errors and all(poll.error is None for poll in report.polls)
 
 
 def _side_by_side(account: Account, repositories: int) -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from watcher.config.load import Config
 from watcher.core.account import Account
 from watcher.core.health import BOOKKEEPING
+from watcher.daemon.announcing import Announcer
 from watcher.daemon.app import App, Member, opened
 from watcher.daemon.measuring import measured
 from watcher.daemon.requests import RequestDesk
@@ -70,6 +71,7 @@ class Service:
         self._watches: dict[str, AccountWatch] = {}
         self._workers: dict[str, list[asyncio.Task[None]]] = {}
         self._desk = RequestDesk(app, self._watches)
+        self._announcer = Announcer(app)
         self._stop = asyncio.Event()
         self._signature = app.config.loaded
         self._reloading = asyncio.Lock()
@@ -101,6 +103,7 @@ class Service:
             if self._webhooks is not None:
                 self._take_webhooks(self._webhooks)
             runner_task = group.create_task(runner.run(), name="runner")
+            announcing = group.create_task(self._announcer.run(), name="announcer")
             for name in app.members:
                 self._start(name)
                 self._watches[name].make_contact()
@@ -130,6 +133,7 @@ class Service:
             await runner_task
             if self._webhooks is not None:
                 await self._webhooks.log.write()
+            announcing.cancel()
             await self._flush()
             supervising.cancel()
             app.log.info(Event.STOPPED)
@@ -209,6 +213,7 @@ class Service:
         if self._app.has_unflushed_blocks:
             self._flush_now()  # a Retry-After has to outlive a kill, too (SPEC 5)
         self._desk.noticed(outcome)
+        self._announcer.noticed(outcome)
 
     def _job(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """A root job of the ticker; it never runs twice at once."""
@@ -227,8 +232,9 @@ class Service:
     async def _flush(self) -> None:
         try:
             await self._app.flush()
-        except StateError:
-            return  # said by flush; the batch is kept, the next minute tries again
+        except StateError as error:
+            self._announcer.state_failed(error)  # the batch is kept, the next minute tries again
+            return
         self._app.beat()
 
     async def _recognise(self) -> None:
@@ -286,8 +292,10 @@ class Service:
             switches = await app.store.run(lambda store: store.enabled_overrides())
         except (ConfigError, ListenError, StateError) as error:
             app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
+            self._announcer.config_read(error)
             return str(error)
         await self._adopt(config, switches)
+        self._announcer.config_read(None)
         self._signature = config.loaded
         app.config_loaded = app.clock()
         app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))

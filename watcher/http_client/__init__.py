@@ -11,9 +11,10 @@
     proxies.py       which proxy leads to a host
     addresses.py     which addresses a name may have
     settings.py      what an account says about HTTP
+    calls.py         one call of somebody's URL: stages, notifiers, the ping
 
 Requests leave as they are built: no cookies, no redirects, no credentials of netrc. Imported by
-`registry` and `stages`; importing it imports none of the libraries.
+`registry`, `stages` and `notifiers`; importing it imports none of the libraries.
 """
 
 from __future__ import annotations

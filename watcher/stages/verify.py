@@ -11,8 +11,9 @@ from watcher.config import durations
 from watcher.config.fields import Duration, Field, Kind, Pattern, Section, Text
 from watcher.core.pipeline import Done, Json, StageOutcome
 from watcher.errors import TransportError
-from watcher.stages.answers import EXPECT_FIELD, ask, host_of, is_expected
+from watcher.http_client.calls import ask, host_of
 from watcher.stages.base import StageContext
+from watcher.stages.expected import EXPECT_FIELD, is_expected
 
 LONGEST_ANSWER = 30.0
 """Seconds for one answer."""
@@ -74,7 +75,7 @@ def _left(good_since: datetime | None, lasting: timedelta, now: datetime) -> tim
 async def _fault(wanted: Json, context: StageContext) -> str:
     """What is wrong now, in a sentence; empty when all is well."""
     try:
-        answer = await ask(context, "GET", wanted["url"], headers={}, within=LONGEST_ANSWER)
+        answer = await ask(context.http, "GET", wanted["url"], headers={}, within=LONGEST_ANSWER)
     except TransportError as error:
         return error.message
     if not is_expected(answer.status, wanted["expect"]):

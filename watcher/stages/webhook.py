@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
-import re
 from pathlib import Path
 
 from watcher.config.fields import Anything, Choice, Field, Kind, MapOf, PathValue, Section, Text
 from watcher.core.pipeline import Done, Failed, Json, Retry, StageOutcome
-from watcher.errors import StageError
-from watcher.stages.answers import EXPECT_FIELD, Answer, ask, host_of, is_expected
+from watcher.http_client.calls import (
+    KEY_HEADER,
+    SIGNATURE_HEADER,
+    Answer,
+    ask,
+    checked_headers,
+    host_of,
+    read_secret,
+    signature,
+)
 from watcher.stages.base import StageContext
+from watcher.stages.expected import EXPECT_FIELD, is_expected
 
-SIGNATURE_HEADER = "X-Watcher-Signature-256"
 OUTPUT_LIMIT = 4096
 _WITHOUT_BODY = frozenset({"GET", "DELETE"})
-_CONTROL = re.compile(r"[^\x20-\x7e\t]")
 
 
 class WebhookStage:
@@ -67,11 +71,12 @@ class WebhookStage:
         if content is not None:
             headers = {"Content-Type": _content_type(wanted), **headers}
         if "secret_file" in wanted:
-            secret = await asyncio.to_thread(_secret, Path(wanted["secret_file"]))
-            headers[SIGNATURE_HEADER] = _signature(secret, content or b"")
+            file = Path(wanted["secret_file"])
+            secret = await asyncio.to_thread(read_secret, file, "secret_file")
+            headers[SIGNATURE_HEADER] = signature(secret, content or b"")
         context.log.line(f"{wanted['method']} to {host_of(wanted['url'])}")
         answer = await ask(
-            context, wanted["method"], wanted["url"], headers=headers, content=content
+            context.http, wanted["method"], wanted["url"], headers=headers, content=content
         )
         context.log.line(f"answered {answer.status}")
         context.log.write(answer.text[:OUTPUT_LIMIT])
@@ -118,23 +123,6 @@ def _content_type(wanted: Json) -> str:
 
 
 def _headers(wanted: Json, context: StageContext) -> dict[str, str]:
-    """The user's headers in the spelling that they will be compared in, and ours."""
-    headers = {name.title(): str(value) for name, value in wanted.get("headers", {}).items()}
-    for name, value in headers.items():
-        if _CONTROL.search(value):
-            raise StageError(f"the header {name} would hold what is not printable ASCII")
-    return {**headers, "Idempotency-Key": context.idempotency_key}
-
-
-def _secret(file: Path) -> bytes:
-    try:
-        secret = file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
-    except OSError as error:
-        raise StageError(f"secret_file {file} can't be read: {error.strerror}") from error
-    if not secret:
-        raise StageError(f"secret_file {file} is empty")
-    return secret
-
-
-def _signature(secret: bytes, content: bytes) -> str:
-    return f"sha256={hmac.new(secret, content, hashlib.sha256).hexdigest()}"
+    """The user's headers and ours."""
+    given = {name: str(value) for name, value in wanted.get("headers", {}).items()}
+    return {**checked_headers(given), KEY_HEADER: context.idempotency_key}

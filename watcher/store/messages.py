@@ -47,12 +47,14 @@ def is_to_fill(db: sqlite3.Connection, audience: Audience, now: float) -> bool:
     )
 
 
-def due(db: sqlite3.Connection, now: float) -> frozenset[str]:
-    """The notifiers that have something to send."""
+def due(db: sqlite3.Connection, now: float) -> dict[str, bool]:
+    """The notifiers that have something to send, and whether a person asked for that."""
     rows = db.execute(
-        "SELECT DISTINCT notifier FROM message WHERE status = 'waiting' AND due <= ?", (now,)
+        "SELECT notifier, min(due) = 0 FROM message WHERE status = 'waiting' AND due <= ? "
+        "GROUP BY notifier",
+        (now,),
     )
-    return frozenset(row[0] for row in rows)
+    return {name: bool(asked) for name, asked in rows}
 
 
 def hasten(db: sqlite3.Connection, now: float) -> None:
@@ -63,11 +65,12 @@ def hasten(db: sqlite3.Connection, now: float) -> None:
 
 
 def take(db: sqlite3.Connection, notifier: str, now: float) -> Message | None:
-    """The message to send next, with one attempt more: the oldest, unless it was tried often."""
+    """The message to send next, with one attempt more: what a person asked for, then the oldest,
+    and at last what was tried often."""
     row = db.execute(
         "UPDATE message SET attempts = attempts + 1, tried = ?2 WHERE id = ("  # noqa: S608
         "SELECT id FROM message WHERE status = 'waiting' AND notifier = ?1 AND due <= ?2 "
-        f"ORDER BY attempts >= {PERSISTENCE}, id LIMIT 1) "
+        f"ORDER BY due > 0, attempts >= {PERSISTENCE}, id LIMIT 1) "
         f"RETURNING {_COLUMNS}",
         (notifier, now),
     ).fetchone()
@@ -144,7 +147,7 @@ def forget_sent(db: sqlite3.Connection, before: float) -> int:
 def _add(db: sqlite3.Connection, notifier: Notifier, notice: Notice, now: float) -> None:
     """To the message that still gathers, else as a new one."""
     row = db.execute(
-        "SELECT id, items, count FROM message WHERE notifier = ? AND event IS ? AND kind = ? "
+        "SELECT id, items, count FROM message WHERE notifier = ? AND event = ? AND kind = ? "
         "AND status = 'waiting' AND attempts = 0 AND due > ? ORDER BY id DESC LIMIT 1",
         (notifier.name, notice.event, notice.kind, now),
     ).fetchone()

@@ -116,7 +116,7 @@ def pending(db: sqlite3.Connection) -> Iterator[tuple[int, Notice]]:
         yield (
             row[0],
             Notice(
-                event=None if row[1] is None else NoticeEvent(row[1]),
+                event=NoticeEvent(row[1]),
                 kind=row[2],
                 subject=row[3],
                 account=row[4],

@@ -286,7 +286,7 @@ _SERVICE: Migration = (
     """
     CREATE TABLE notice (
         id INTEGER PRIMARY KEY,
-        event TEXT,
+        event TEXT NOT NULL,
         kind TEXT NOT NULL,
         subject TEXT NOT NULL,
         account TEXT,
@@ -316,7 +316,7 @@ _SERVICE: Migration = (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         key TEXT NOT NULL UNIQUE,
         notifier TEXT NOT NULL,
-        event TEXT,
+        event TEXT NOT NULL,
         kind TEXT NOT NULL,
         items TEXT NOT NULL,
         count INTEGER NOT NULL,

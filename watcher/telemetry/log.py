@@ -18,6 +18,8 @@ from watcher.telemetry.events import Event
 if TYPE_CHECKING:
     from watcher.telemetry.sinks import Sink
 
+PRIVATE_THREAD = "private"
+"""The name of threads whose libraries know secrets: what they log is not written."""
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -86,6 +88,8 @@ class _LibraryHandler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.threadName == PRIVATE_THREAD:
+            return
         error = record.exc_info[1] if record.exc_info else None
         self._log._write(
             record.levelno,

@@ -1,40 +1,36 @@
-"""HTTP answers as stages judge them: `expect`, a capped body, and what is worth another try."""
+"""One call of somebody's URL, with a capped answer: what stages, notifiers and the ping share.
+
+Imported by `stages` and `notifiers`; httpx is loaded with the first call.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import hashlib
+import hmac
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from watcher.config.fields import Either, Field, Integer, Kind, ListOf, Text
-from watcher.errors import StageError
-from watcher.stages.base import StageContext
+from watcher.errors import RequestError
 
 if TYPE_CHECKING:
     import httpx
 
 BODY_LIMIT = 64 * 1024
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+SIGNATURE_HEADER = "X-Watcher-Signature-256"
+KEY_HEADER = "Idempotency-Key"
 _TEMPORARY = frozenset({408, 425, 429})
+_CONTROL = re.compile(r"[^\x20-\x7e\t]")
 
-EXPECT: Kind = ListOf(
-    Either(
-        Integer(100, 599),
-        Text(matches="[1-5][0-9]{2}-[1-5][0-9]{2}", rule="a range of statuses such as 200-299"),
-    ),
-    minimum=1,
-)
-EXPECT_FIELD = Field(
-    EXPECT,
-    default=["200-299"],
-    doc="The statuses that are good: numbers and ranges.",
-    example=["200-299", 404],
-)
+HttpClient = Callable[[], AbstractAsyncContextManager["httpx.AsyncClient"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +62,46 @@ class Answer:
         return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)
 
 
-def is_expected(status: int, expected: Sequence[int | str]) -> bool:
-    for entry in expected:
-        low, _, high = str(entry).partition("-")
-        if int(low) <= status <= int(high or low):
-            return True
-    return False
-
-
 def host_of(url: str) -> str:
-    """What may be shown of a URL, for the rest of it can be a secret. Raises StageError unless it
+    """What may be shown of a URL, for the rest of it can be a secret. Raises RequestError unless it
     is an http or https URL with a host."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise StageError("the url can't be read") from None
+        raise RequestError("the url can't be read") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise StageError("the url does not start with http:// or https:// and a host")
+        raise RequestError("the url does not start with http:// or https:// and a host")
     return f"{host}:{port}" if port else host
 
 
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The user's headers in the spelling that they will be compared in. Raises RequestError."""
+    titled = {name.title(): value for name, value in headers.items()}
+    for name, value in titled.items():
+        if _CONTROL.search(value):
+            raise RequestError(f"the header {name} would hold what is not printable ASCII")
+    return titled
+
+
+def read_secret(file: Path, what: str) -> bytes:
+    """A file's secret without the newline at its end. Raises RequestError, which names `what`."""
+    try:
+        secret = file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+    except OSError as error:
+        raise RequestError(f"{what} {file} can't be read: {error.strerror}") from error
+    if not secret:
+        raise RequestError(f"{what} {file} is empty")
+    return secret
+
+
+def signature(secret: bytes, content: bytes) -> str:
+    """The value of X-Watcher-Signature-256 (SPEC 7.3)."""
+    return f"sha256={hmac.new(secret, content, hashlib.sha256).hexdigest()}"
+
+
 async def ask(
-    context: StageContext,
+    http: HttpClient,
     method: str,
     url: str,
     *,
@@ -98,11 +111,11 @@ async def ask(
 ) -> Answer:
     """One request; redirects are not followed. `within` bounds the whole exchange in seconds.
 
-    Raises TransportError when there is no answer, StageError when the request can't be made.
+    Raises TransportError when there is no answer, RequestError when the request can't be made.
     """
     host = host_of(url)
     async with (
-        context.http() as client,
+        http() as client,
         _translated(host),
         asyncio.timeout(within),
         client.stream(
@@ -120,12 +133,12 @@ async def ask(
 async def _translated(host: str) -> AsyncIterator[None]:
     import httpx
 
-    from watcher.http_client import translate
+    from watcher.http_client.errors import translate
 
     try:
         yield
     except (httpx.InvalidURL, httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
-        raise StageError(f"the request to {host} can't be made") from error
+        raise RequestError(f"the request to {host} can't be made") from error
     except (httpx.HTTPError, TimeoutError) as error:
         raise translate(error, host) from error
 

@@ -1,0 +1,180 @@
+"""Whether repositories are really polled: what troubles that makes, when the ping may go. Pure.
+
+Where most repositories of an account can't be polled, the account is the trouble and not each of
+them: a registry that is down is told once. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from watcher.core.health import STALE_INTERVALS, is_overdue
+from watcher.core.message import rfc3339
+from watcher.core.notice import NoticeEvent, Trouble
+from watcher.core.poll import RepositoryStatus
+
+Over = tuple[Trouble, str]
+LATE = 60.0
+"""Seconds by which a poll may be behind its time, before it counts as left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedAccount:
+    """An account with the status of each repository that it watches now. `since` is when this
+    process began to poll it, None where each pass is a process of its own."""
+
+    name: str
+    registry: str
+    statuses: tuple[RepositoryStatus, ...]
+    interval: timedelta
+    stale_after: timedelta | None = None
+    is_parked: bool = False
+    since: float | None = None
+
+    def is_late(self, status: RepositoryStatus, now: float) -> bool:
+        """Whether it had no successful poll for too long."""
+        if self.since is None and status.last_success is None:
+            return status.failures >= STALE_INTERVALS
+        return is_overdue(
+            status,
+            now=now,
+            since=self.since or 0.0,
+            interval=self.interval,
+            stale_after=self.stale_after,
+        )
+
+    def late(self, now: float) -> list[RepositoryStatus]:
+        return [status for status in self.statuses if self.is_late(status, now)]
+
+    def ailing(self, now: float) -> list[RepositoryStatus]:
+        """Those that are late or will be, as things stand."""
+        return [s for s in self.statuses if self.is_parked or s.failures or self.is_late(s, now)]
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What has begun and what is over, since the troubles were written down."""
+
+    begun: list[Trouble] = field(default_factory=list)
+    over: list[Over] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.over)
+
+
+def settle(
+    accounts: Iterable[WatchedAccount], lasting: Iterable[Trouble], now: float
+) -> Settlement:
+    """Compare how repositories fare with the troubles that last. One begins when a repository is
+    late, and is over with its next successful poll."""
+    known = {trouble.subject: trouble for trouble in lasting}
+    found = Settlement()
+    watched = {account.name: account for account in accounts}
+    for account in watched.values():
+        whole = known.get(account.name)
+        if whole is not None and not _is_over(account, whole):
+            continue
+        if whole is not None:
+            found.over.append((whole, f"{account.name}: {account.registry} is polled again"))
+        elif _is_about_the_account(account, now):
+            found.begun.append(_of_account(account, now))
+            continue
+        late = account.late(now)
+        found.begun += [_of(account, s, now) for s in late if _subject(account, s) not in known]
+    found.over += _repositories_over(watched, known.values())
+    return found
+
+
+def is_polled(account: WatchedAccount, since: float, now: float) -> bool:
+    """Whether each repository that was due since then was polled with success, none is late, and
+    the account has any: what the ping vouches for."""
+    if account.is_parked or not account.statuses:
+        return False
+    return all(
+        _was_polled(status, since, now) and not account.is_late(status, now)
+        for status in account.statuses
+    )
+
+
+def _was_polled(status: RepositoryStatus, since: float, now: float) -> bool:
+    if status.last_success is None:
+        return False
+    if status.last_check is not None and status.last_check > since:
+        return status.last_success > since
+    return status.next_check is None or status.next_check > now - LATE
+
+
+def _is_about_the_account(account: WatchedAccount, now: float) -> bool:
+    """Whether most of several repositories ail, and one is late."""
+    count = len(account.statuses)
+    return count > 1 and bool(account.late(now)) and 2 * len(account.ailing(now)) > count
+
+
+def _is_over(account: WatchedAccount, whole: Trouble) -> bool:
+    """Whether the registry answers again: most were polled since, and the rest were tried after
+    that, so that what still fails is trouble of its own."""
+    successes = (status.last_success or 0 for status in account.statuses)
+    back = sorted(moment for moment in successes if moment > whole.since)
+    rest = [status for status in account.statuses if not _succeeded(status, whole.since)]
+    if not rest:
+        return True
+    return len(back) >= len(rest) and all(
+        (status.last_check or 0) > back[len(back) // 2] for status in rest
+    )
+
+
+def _succeeded(status: RepositoryStatus, since: float) -> bool:
+    return status.last_success is not None and status.last_success > since
+
+
+def _repositories_over(
+    watched: Mapping[str, WatchedAccount], known: Iterable[Trouble]
+) -> Iterator[Over]:
+    statuses = {
+        _subject(account, status): status
+        for account in watched.values()
+        for status in account.statuses
+    }
+    for trouble in known:
+        if trouble.subject in watched:
+            continue
+        status = statuses.get(trouble.subject)
+        if status is None:
+            yield trouble, f"{trouble.subject}: no longer watched"
+        elif _succeeded(status, trouble.since):
+            yield trouble, f"{trouble.subject}: polled again"
+
+
+def _of_account(account: WatchedAccount, now: float) -> Trouble:
+    ailing = account.ailing(now)
+    errors = Counter(status.last_error for status in ailing if status.last_error)
+    common = errors.most_common(1)
+    return Trouble(
+        event=NoticeEvent.REPOSITORY_STALE,
+        subject=account.name,
+        account=account.name,
+        text=f"{account.name}: {account.registry} can't be polled "
+        f"({len(ailing)} of {len(account.statuses)} repositories)",
+        detail=common[0][0] if common else "",
+        since=now,
+    )
+
+
+def _of(account: WatchedAccount, status: RepositoryStatus, now: float) -> Trouble:
+    success = status.last_success
+    span = "at all" if success is None else f"since {rfc3339(success)}"
+    return Trouble(
+        event=NoticeEvent.REPOSITORY_STALE,
+        subject=_subject(account, status),
+        account=account.name,
+        text=f"{_subject(account, status)}: no successful poll {span}",
+        detail=status.last_error or "",
+        since=now,
+    )
+
+
+def _subject(account: WatchedAccount, status: RepositoryStatus) -> str:
+    return f"{account.name}/{status.repository}"

@@ -1,0 +1,127 @@
+"""Sees what is wrong and lasts, and writes down each beginning and each end once.
+
+Stale repositories from the board, credentials from the outcomes of polls, the config from reloads.
+Nothing is remembered here that matters: what lasts stands in the state file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from watcher.core import freshness, schedule
+from watcher.core.freshness import Settlement, WatchedAccount
+from watcher.core.notice import NoticeEvent, Trouble
+from watcher.daemon.app import App, Member
+from watcher.engine.poll_outcome import PollOutcome
+from watcher.errors import AuthenticationFailed, CredentialError, WatcherError
+from watcher.store.sqlite import Store
+
+
+class Lookout:
+    """One App's. `is_daemon`: repositories are late by this process's own time, see
+    WatchedAccount.since."""
+
+    def __init__(self, app: App, *, is_daemon: bool) -> None:
+        self._app = app
+        self._is_daemon = is_daemon
+        self._since: dict[str, float] = {}
+        self._refusals: dict[str, WatcherError | None] = {}
+        self._rejected: tuple[Path, WatcherError | None] | None = None
+        self._news = False
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something was noted that may not be written down yet."""
+        return self._news
+
+    def note_poll(self, outcome: PollOutcome) -> None:
+        """A credential that fails or is refused is the account's trouble, until a poll is well."""
+        error = outcome.error
+        refused = error if isinstance(error, CredentialError | AuthenticationFailed) else None
+        if error is not None and refused is None:
+            return
+        before = self._refusals.get(outcome.account, error)
+        if outcome.account not in self._refusals or (before is None) != (refused is None):
+            self._news = True
+        self._refusals[outcome.account] = refused
+
+    def note_config(self, path: Path, error: WatcherError | None) -> None:
+        """A config was rejected, or taken."""
+        self._rejected = (path, error)
+        self._news = True
+
+    async def settle(self) -> None:
+        """Write down what has begun or ended. Raises StateError; the next time does it then."""
+        accounts, now = self.accounts(), self._app.clock()
+        noted = list(self._noted(now))
+        self._news = False
+
+        def work(store: Store) -> None:
+            lasting = store.outbox.troubles()
+            stale = [t for t in lasting if t.event is NoticeEvent.REPOSITORY_STALE]
+            found = freshness.settle(accounts, stale, now)
+            known = {trouble.key: trouble for trouble in lasting}
+            for trouble, is_there, line in noted:
+                _compare(found, known.get(trouble.key), trouble, line, is_there=is_there)
+            if found:
+                store.outbox.settle(found.begun, found.over)
+
+        await self._app.store.run(work)
+
+    def accounts(self) -> tuple[WatchedAccount, ...]:
+        """How the repositories of each account fare now."""
+        return tuple(self._watched(member) for member in self._app.members.values())
+
+    def _watched(self, member: Member) -> WatchedAccount:
+        app, account = self._app, member.account
+        since = self._since.setdefault(account.name, app.clock())
+        return WatchedAccount(
+            name=account.name,
+            registry=account.registry.name,
+            statuses=tuple(app.board.get(account.name, n) for n in member.repositories.names),
+            interval=schedule.interval(account.poll, app.clock()),
+            stale_after=account.stale_after,
+            is_parked=member.client.parked_until is not None,
+            since=since if self._is_daemon else None,
+        )
+
+    def _noted(self, now: float) -> Iterable[tuple[Trouble, bool, str]]:
+        """Each possible trouble, whether it is there, and what is said when it is over."""
+        for account, error in self._refusals.items():
+            event = NoticeEvent.CREDENTIAL_FAILED
+            text = f"{account}: its credential fails or is refused"
+            trouble = _trouble(event, account, account, text, error, now)
+            yield trouble, error is not None, f"{account}: logged in again"
+        if self._rejected is not None:
+            path, error = self._rejected
+            event, text = NoticeEvent.CONFIG_REJECTED, f"{path} can't be used; the old config holds"
+            trouble = _trouble(event, str(path), None, text, error, now)
+            yield trouble, error is not None, f"{path} is used"
+
+
+def _trouble(
+    event: NoticeEvent,
+    subject: str,
+    account: str | None,
+    text: str,
+    error: WatcherError | None,
+    now: float,
+) -> Trouble:
+    return Trouble(
+        event=event,
+        subject=subject,
+        account=account,
+        text=text,
+        detail="\n".join(filter(None, (str(error), error.hint))) if error is not None else "",
+        since=now,
+    )
+
+
+def _compare(
+    found: Settlement, known: Trouble | None, trouble: Trouble, line: str, *, is_there: bool
+) -> None:
+    if is_there and known is None:
+        found.begun.append(trouble)
+    elif known is not None and not is_there:
+        found.over.append((known, line))

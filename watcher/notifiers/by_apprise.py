@@ -1,0 +1,139 @@
+"""Messages by Apprise, which speaks to mail servers, chats and pagers. The only importer of it.
+
+Apprise blocks, so each attempt has a thread of its own, which may hang without holding up anything.
+It says why it failed only in its log: what it logs in that thread at WARNING is the reason, without
+any part of the URL; nothing else that is logged there goes anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+from watcher.core.message import Message
+from watcher.core.notifier import SecretUrl
+from watcher.errors import NotifierError
+from watcher.notifiers import LONGEST_ATTEMPT
+from watcher.notifiers.addresses import read_url
+from watcher.telemetry.log import PRIVATE_THREAD
+
+_SHORTEST_SECRET = 4
+_LONGEST_REASON = 300
+
+
+class AppriseSender:
+    """One Apprise URL."""
+
+    def __init__(self, url: SecretUrl, environment: Mapping[str, str]) -> None:
+        self._url = url
+        self._environment = environment
+        self._thread: threading.Thread | None = None
+
+    async def send(self, message: Message) -> None:
+        """Raises NotifierError when Apprise says no or takes too long, RequestError when there is
+        no URL. Apprise does not say whose fault it was, so all are temporary."""
+        if self._thread is not None and self._thread.is_alive():
+            raise NotifierError("Apprise still hangs in an earlier attempt", temporary=True)
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def work() -> None:
+            try:
+                deliver(read_url(self._url, self._environment), message)
+            except Exception as error:
+                _settle(loop, ended, error)
+            else:
+                _settle(loop, ended, None)
+
+        self._thread = threading.Thread(target=work, name=PRIVATE_THREAD, daemon=True)
+        self._thread.start()
+        try:
+            async with asyncio.timeout(LONGEST_ATTEMPT):
+                await ended
+        except TimeoutError:
+            slow = f"Apprise did not end within {LONGEST_ATTEMPT:g} s"
+            raise NotifierError(slow, temporary=True) from None
+
+
+def deliver(url: str, message: Message) -> None:
+    """Hand over the message; blocks. Raises NotifierError."""
+    import apprise
+
+    asset = apprise.AppriseAsset(app_id="registry-watcher", app_desc="registry-watcher")
+    with _reasons() as reasons:
+        service = apprise.Apprise.instantiate(url, asset=asset)
+        if service is None:
+            raise NotifierError("Apprise does not understand the URL")
+        try:
+            taken = service.notify(
+                body=message.text,
+                title=message.title,
+                notify_type=apprise.NotifyType(message.severity.value),
+            )
+        except Exception as error:
+            raise NotifierError(f"Apprise failed: {type(error).__name__}", temporary=True) from None
+    if not taken:
+        reason = without_parts(" ".join(reasons), url)[:_LONGEST_REASON]
+        raise NotifierError(reason or "Apprise could not hand it over", temporary=True)
+
+
+def without_parts(text: str, url: str) -> str:
+    """The text without what stands in the URL: host, user, password, path or query."""
+    rest = url.partition("://")[2]
+    parts = {*re.split(r"[/:@?&=#,\s]+", rest), *re.split(r"[/:@?&=#,\s]+", unquote(rest))}
+    long_enough = (part for part in parts if len(part) >= _SHORTEST_SECRET)
+    for part in sorted(long_enough, key=len, reverse=True):
+        text = text.replace(part, "…")
+    return text
+
+
+class _Reasons(logging.Handler):
+    """Keeps what this thread logs."""
+
+    def __init__(self, kept: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._kept = kept
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self._kept.append(" ".join(record.getMessage().split()))
+
+
+@contextmanager
+def _reasons() -> Iterator[list[str]]:
+    """What Apprise warns of inside the block, which goes nowhere else."""
+    logger = logging.getLogger("apprise")
+    logger.propagate = False
+    logger.setLevel(logging.WARNING)
+    kept: list[str] = []
+    handler = _Reasons(kept)
+    logger.addHandler(handler)
+    try:
+        yield kept
+    finally:
+        logger.removeHandler(handler)
+
+
+def _settle(
+    loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None], error: Exception | None
+) -> None:
+    """Tell the loop, unless nobody waits any more."""
+
+    def tell() -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    try:
+        loop.call_soon_threadsafe(tell)
+    except RuntimeError:
+        return  # the loop was closed meanwhile
