@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -18,6 +15,10 @@ import pytest
 
 from tests.contract.stages import Nothing
 from tests.kube.cluster import RealCluster
+from tests.receiving import Receiver as Receiver
+from tests.receiving import Reply as Reply
+from tests.receiving import Request as Request
+from tests.receiving import receiver as receiver
 from tests.stages.deploying import Deploying, open_store
 from watcher.core.pipeline import Execution, ExecutionStatus, Json, Pipeline, StageSpec
 from watcher.errors import StageError
@@ -174,76 +175,3 @@ async def deploying(cluster: RealCluster, tmp_path: Path) -> AsyncIterator[Deplo
     )
     yield made
     await made.close()
-
-
-@dataclass(frozen=True)
-class Request:
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Json:
-        return json.loads(self.body)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """`closes`: the connection ends without an answer."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    closes: bool = False
-
-
-@dataclass
-class Receiver:
-    """A real HTTP server on loopback; replies are given in order, the last one for ever."""
-
-    url: str = ""
-    replies: list[Reply] = field(default_factory=lambda: [Reply()])
-    requests: list[Request] = field(default_factory=list)
-
-    def answer(self, request: Request) -> Reply:
-        self.requests.append(request)
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(receiver))
-    server.daemon_threads = False
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_port}"
-    yield receiver
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            length = int(self.headers.get("Content-Length", "0"))
-            body = self.rfile.read(length)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = receiver.answer(Request(self.command, self.path, headers, body))
-            if reply.closes:
-                self.close_connection = True
-                return
-            self.send_response(reply.status)
-            for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(reply.body)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
-
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
-            """Silence: the tests look at what was received."""
-
-    return Handler

@@ -15,6 +15,7 @@ from watcher.core.health import STALE_INTERVALS, is_overdue
 from watcher.core.message import rfc3339
 from watcher.core.notice import NoticeEvent, Trouble
 from watcher.core.poll import RepositoryStatus
+from watcher.core.schedule import LONGEST_BACKOFF
 
 Over = tuple[Trouble, str]
 LATE = 60.0
@@ -24,7 +25,8 @@ LATE = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedAccount:
     """An account with the status of each repository that it watches now. `since` is when this
-    process began to poll it, None where each pass is a process of its own."""
+    process began to poll it, or saw its registry come back; None where each pass is a process of
+    its own."""
 
     name: str
     registry: str
@@ -35,9 +37,18 @@ class WatchedAccount:
     since: float | None = None
 
     def is_late(self, status: RepositoryStatus, now: float) -> bool:
-        """Whether it had no successful poll for too long."""
+        """Whether it had no successful poll for too long, and is not merely put off: after an
+        outage its turn may come as late as the longest backoff."""
         if self.since is None and status.last_success is None:
             return status.failures >= STALE_INTERVALS
+        return self.is_overdue(status, now) and (
+            self.is_parked
+            or (status.last_check or 0.0) > (self.since or 0.0)
+            or now - (self.since or 0.0) > LONGEST_BACKOFF.total_seconds()
+        )
+
+    def is_overdue(self, status: RepositoryStatus, now: float) -> bool:
+        """See core.health."""
         return is_overdue(
             status,
             now=now,
@@ -69,21 +80,20 @@ def settle(
     accounts: Iterable[WatchedAccount], lasting: Iterable[Trouble], now: float
 ) -> Settlement:
     """Compare how repositories fare with the troubles that last. One begins when a repository is
-    late, and is over with its next successful poll."""
+    late, and is over with its next successful poll; that of an account when most are polled."""
     known = {trouble.subject: trouble for trouble in lasting}
     found = Settlement()
     watched = {account.name: account for account in accounts}
     for account in watched.values():
         whole = known.get(account.name)
-        if whole is not None and not _is_over(account, whole):
-            continue
         if whole is not None:
-            found.over.append((whole, f"{account.name}: {account.registry} is polled again"))
+            if _is_over(account, whole):
+                found.over.append((whole, f"{account.name}: {account.registry} is polled again"))
         elif _is_about_the_account(account, now):
             found.begun.append(_of_account(account, now))
-            continue
-        late = account.late(now)
-        found.begun += [_of(account, s, now) for s in late if _subject(account, s) not in known]
+        else:
+            late = [s for s in account.late(now) if _subject(account, s) not in known]
+            found.begun += [_of(account, status, now) for status in late]
     found.over += _repositories_over(watched, known.values())
     return found
 
@@ -94,7 +104,7 @@ def is_polled(account: WatchedAccount, since: float, now: float) -> bool:
     if account.is_parked or not account.statuses:
         return False
     return all(
-        _was_polled(status, since, now) and not account.is_late(status, now)
+        _was_polled(status, since, now) and not account.is_overdue(status, now)
         for status in account.statuses
     )
 
@@ -114,16 +124,9 @@ def _is_about_the_account(account: WatchedAccount, now: float) -> bool:
 
 
 def _is_over(account: WatchedAccount, whole: Trouble) -> bool:
-    """Whether the registry answers again: most were polled since, and the rest were tried after
-    that, so that what still fails is trouble of its own."""
-    successes = (status.last_success or 0 for status in account.statuses)
-    back = sorted(moment for moment in successes if moment > whole.since)
-    rest = [status for status in account.statuses if not _succeeded(status, whole.since)]
-    if not rest:
-        return True
-    return len(back) >= len(rest) and all(
-        (status.last_check or 0) > back[len(back) // 2] for status in rest
-    )
+    """Whether most repositories were polled since; the others' turn comes, or they are late."""
+    back = sum(_succeeded(status, whole.since) for status in account.statuses)
+    return 2 * back > len(account.statuses) or not account.statuses
 
 
 def _succeeded(status: RepositoryStatus, since: float) -> bool:

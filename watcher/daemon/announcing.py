@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from watcher.daemon.courier import Courier
 
 LOOK = 1.0
-LOOKS_BETWEEN_SURVEYS = 15
+LOOKS_BETWEEN_SURVEYS = 5
 LOOKS_BETWEEN_CLEANINGS = 3600
 KEPT = timedelta(days=7)
 """How long a message that was sent is shown."""

@@ -57,7 +57,7 @@ class Lookout:
         noted = list(self._noted(now))
         self._news = False
 
-        def work(store: Store) -> None:
+        def work(store: Store) -> list[Trouble]:
             lasting = store.outbox.troubles()
             stale = [t for t in lasting if t.event is NoticeEvent.REPOSITORY_STALE]
             found = freshness.settle(accounts, stale, now)
@@ -66,8 +66,11 @@ class Lookout:
                 _compare(found, known.get(trouble.key), trouble, line, is_there=is_there)
             if found:
                 store.outbox.settle(found.begun, found.over)
+            return [trouble for trouble, _ in found.over]
 
-        await self._app.store.run(work)
+        for trouble in await self._app.store.run(work):
+            if trouble.event is NoticeEvent.REPOSITORY_STALE and trouble.subject in self._since:
+                self._since[trouble.subject] = now  # its registry came back; see WatchedAccount
 
     def accounts(self) -> tuple[WatchedAccount, ...]:
         """How the repositories of each account fare now."""

@@ -27,11 +27,14 @@ _LONGEST_REASON = 300
 
 
 class AppriseSender:
-    """One Apprise URL."""
+    """One Apprise URL. `within` is what an attempt may take, in seconds."""
 
-    def __init__(self, url: SecretUrl, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, url: SecretUrl, environment: Mapping[str, str], *, within: float = LONGEST_ATTEMPT
+    ) -> None:
         self._url = url
         self._environment = environment
+        self._within = within
         self._thread: threading.Thread | None = None
 
     async def send(self, message: Message) -> None:
@@ -53,33 +56,36 @@ class AppriseSender:
         self._thread = threading.Thread(target=work, name=PRIVATE_THREAD, daemon=True)
         self._thread.start()
         try:
-            async with asyncio.timeout(LONGEST_ATTEMPT):
+            async with asyncio.timeout(self._within):
                 await ended
         except TimeoutError:
-            slow = f"Apprise did not end within {LONGEST_ATTEMPT:g} s"
+            slow = f"Apprise did not end within {self._within:g} s"
             raise NotifierError(slow, temporary=True) from None
 
 
 def deliver(url: str, message: Message) -> None:
     """Hand over the message; blocks. Raises NotifierError."""
-    import apprise
-
-    asset = apprise.AppriseAsset(app_id="registry-watcher", app_desc="registry-watcher")
     with _reasons() as reasons:
-        service = apprise.Apprise.instantiate(url, asset=asset)
-        if service is None:
-            raise NotifierError("Apprise does not understand the URL")
         try:
-            taken = service.notify(
-                body=message.text,
-                title=message.title,
-                notify_type=apprise.NotifyType(message.severity.value),
-            )
-        except Exception as error:
+            taken = _notify(url, message)
+        except NotifierError:
+            raise
+        except Exception as error:  # of whatever kind, and its text may hold the URL
             raise NotifierError(f"Apprise failed: {type(error).__name__}", temporary=True) from None
     if not taken:
         reason = without_parts(" ".join(reasons), url)[:_LONGEST_REASON]
         raise NotifierError(reason or "Apprise could not hand it over", temporary=True)
+
+
+def _notify(url: str, message: Message) -> bool:
+    import apprise
+
+    asset = apprise.AppriseAsset(app_id="registry-watcher", app_desc="registry-watcher")
+    service = apprise.Apprise.instantiate(url, asset=asset)
+    if service is None:
+        raise NotifierError("Apprise does not understand the URL")
+    kind = apprise.NotifyType(message.severity.value)
+    return bool(service.notify(body=message.text, title=message.title, notify_type=kind))
 
 
 def without_parts(text: str, url: str) -> str:
