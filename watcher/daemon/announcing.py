@@ -183,7 +183,7 @@ def _fill(store: Store, audience: Audience, *, gather: bool = True) -> dict[str,
 
 def _due(store: Store, audience: Audience, *, is_survey: bool) -> dict[str, bool]:
     """The same; reminders, which are looked for among all that lasts, now and then."""
-    if is_survey or store.outbox.any_pending():
+    if is_survey or store.any_notice():
         return _fill(store, audience)
     return store.outbox.due()
 

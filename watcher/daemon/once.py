@@ -162,7 +162,7 @@ async def _pass(
 
 async def _announce(app: App, report: PassReport, *, is_complete: bool) -> None:
     """Who is told nothing pays for nothing."""
-    pending = await app.store.run(lambda store: store.outbox.any_pending())
+    pending = await app.store.run(lambda store: store.any_notice())
     if pending or app.config.notifiers or app.config.ping is not None:
         from watcher.daemon.announcing import announce
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from watcher.core import stepping, telling
+from watcher.core import stepping
 from watcher.core.pipeline import (
     Execution,
     ExecutionStatus,
@@ -20,7 +20,7 @@ from watcher.core.pipeline import (
     StageStatus,
 )
 from watcher.errors import UsageError
-from watcher.store import deployments, notices
+from watcher.store import deployments
 from watcher.store.rows import (
     clean,
     load_executions,
@@ -144,8 +144,10 @@ def save(
     stored = _status(db, execution.id)
     if stored is not None and stored.is_final:
         return load_by_ids(db, [execution.id])[0]
+    from watcher.store import notices  # an idle pass tells nothing
+
     if index is not None:
-        _tell_of_rollback(db, execution, index)
+        notices.of_rollback(db, execution, index)
         _update_stage(db, execution, index)
     waits = execution.status is ExecutionStatus.WAITING
     stage = stepping.current_stage(execution) if waits else None
@@ -164,9 +166,7 @@ def save(
             execution.id,
         ),
     )
-    notice = telling.of_execution(execution, stored)
-    if notice is not None:
-        notices.tell(db, notice)
+    notices.of_execution(db, execution, stored)
     if execution.status.is_final:
         _forget_undo(db, execution)
         deployments.settle(db, execution)
@@ -288,19 +288,6 @@ def settle(
     stage = stepping.current_stage(execution)
     ended = stepping.finish(execution, status, reason, now)
     save(db, ended, stage.index if stage is not None else None, None)
-
-
-def _tell_of_rollback(db: sqlite3.Connection, execution: Execution, index: int) -> None:
-    """The first time that it is written that the stage's work could not be taken back."""
-    notice = telling.of_rollback(execution, index)
-    if notice is None:
-        return
-    row = db.execute(
-        "SELECT undo_error FROM stage_run WHERE execution = ? AND position = ?",
-        (execution.id, index),
-    ).fetchone()
-    if row is not None and row[0] is None:
-        notices.tell(db, notice)
 
 
 def _update_stage(db: sqlite3.Connection, execution: Execution, index: int) -> None:

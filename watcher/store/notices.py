@@ -13,6 +13,7 @@ from typing import Any
 
 from watcher.core import telling
 from watcher.core.notice import Notice, NoticeEvent, Trouble
+from watcher.core.pipeline import Execution, ExecutionStatus
 from watcher.core.poll import PollRecord
 from watcher.store.rows import clean, from_text, to_text
 
@@ -91,6 +92,28 @@ def note_look(db: sqlite3.Connection, trouble: Trouble, now: float) -> None:
         "UPDATE trouble SET looked = ? WHERE event = ? AND subject = ?",
         (now, trouble.event, trouble.subject),
     )
+
+
+def of_execution(
+    db: sqlite3.Connection, execution: Execution, before: ExecutionStatus | None
+) -> None:
+    """Tell of a run that has ended, or that waits for a person from now on."""
+    notice = telling.of_execution(execution, before)
+    if notice is not None:
+        tell(db, notice)
+
+
+def of_rollback(db: sqlite3.Connection, execution: Execution, index: int) -> None:
+    """Tell that the work of a stage could not be taken back, before that is written first."""
+    notice = telling.of_rollback(execution, index)
+    if notice is None:
+        return
+    row = db.execute(
+        "SELECT undo_error FROM stage_run WHERE execution = ? AND position = ?",
+        (execution.id, index),
+    ).fetchone()
+    if row is not None and row[0] is None:
+        tell(db, notice)
 
 
 def of_poll(db: sqlite3.Connection, poll: PollRecord, batch: str | None) -> None:

@@ -57,11 +57,6 @@ class Outbox:
             if not gather:
                 messages.hasten(db, now)
 
-    def any_pending(self) -> bool:
-        """Whether something was written that is not in the outbox yet."""
-        with self._reading() as db:
-            return notices.any_pending(db)
-
     def due(self) -> dict[str, bool]:
         """The notifiers that have a message to send, and whether a person asked to send one now."""
         with self._reading() as db:

@@ -22,7 +22,7 @@ from watcher.core.change import (
 from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.errors import StateChanged
-from watcher.store import events, executions, hosts, notices, rejections
+from watcher.store import events, executions, hosts, rejections
 
 _STATUS_COLUMNS = (
     "account, name, tags, last_check, last_success, last_error, next_check, failures, "
@@ -79,6 +79,8 @@ def record(db: sqlite3.Connection, poll: PollRecord) -> tuple[str, ...]:
     was rejected meanwhile: then a second writer was faster, and this result could repeat or undo
     what it did.
     """
+    from watcher.store import notices  # an idle pass tells nothing
+
     repository = _repository(db, poll.account, poll.repository)
     _refuse_outdated(db, repository, poll)
     _refuse_rejected(db, poll)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from watcher.core.change import KnownRepository
 from watcher.core.delivery import Delivery
@@ -34,10 +35,12 @@ from watcher.store.claims import Claimed
 from watcher.store.connection import Fault, no_fault, open_state, transaction, translated
 from watcher.store.events import EventSelector
 from watcher.store.executions import Backlog
-from watcher.store.outbox import Outbox
 from watcher.store.requests import Request
 from watcher.store.schema import MIGRATIONS, Migration
 from watcher.store.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from watcher.store.outbox import Outbox
 
 __all__ = ["Backlog", "Claimed", "EventSelector", "Request", "Store"]
 
@@ -50,7 +53,7 @@ class Store(Upkeep):
     """Every method may raise StateError; then nothing of it was written.
 
     `commits` counts the transactions that changed the file. `fault` is called at named points, so
-    that a test can stop the process there. `outbox` is what is told to whom.
+    that a test can stop the process there.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Store(Upkeep):
         self._db = connection
         self._fault = fault
         self._clock = clock
-        self.outbox = Outbox(self._reading, self._writing, clock)
+        self._outbox: Outbox | None = None
 
     @staticmethod
     def open(
@@ -356,6 +359,22 @@ class Store(Upkeep):
     def webhook_switches(self) -> dict[str, bool]:
         with self._reading() as db:
             return deliveries.switches(db)
+
+    # What is to be told
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is told to whom. Loaded when it is asked for: an idle pass tells nothing."""
+        if self._outbox is None:
+            from watcher.store.outbox import Outbox
+
+            self._outbox = Outbox(self._reading, self._writing, self._clock)
+        return self._outbox
+
+    def any_notice(self) -> bool:
+        """Whether something was written that is to be told and is not in the outbox yet."""
+        with self._reading() as db:
+            return bool(db.execute("SELECT EXISTS (SELECT 1 FROM notice)").fetchone()[0])
 
     # Beside a daemon
 
