@@ -71,6 +71,7 @@ class Courier:
         while True:
             await self._due.wait()
             self._due.clear()
+            self._asked.clear()
             try:
                 rest = await self.deliver()
             except StateError:
@@ -145,7 +146,6 @@ class Courier:
 
     async def _rest(self, rest: timedelta) -> None:
         """Leave the notifier alone, unless a person asks; then go on where it stopped."""
-        self._asked.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._asked.wait(), rest.total_seconds())
         self._due.set()
