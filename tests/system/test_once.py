@@ -26,6 +26,7 @@ REPOSITORIES = tuple(f"acme/service-{number}" for number in range(10))
 PIPELINE = {"name": "deploy", "stages": [{"command": ["true"], "name": "go"}]}
 
 HEAVY = (
+    "apprise",
     "apscheduler",
     "httpcore",
     "httpx",
@@ -107,8 +108,11 @@ def test_with_nothing_new_one_transaction_is_written(ten: Watcher) -> None:
 def test_with_nothing_new_nothing_heavy_is_imported(
     ten: Watcher, registry: FakeRegistry, tmp_path: Path
 ) -> None:
-    """Nor is what serves a daemon's `http`, which a pass does not."""
-    ten.write({**config(registry, *REPOSITORIES), "http": {"listen": "127.0.0.1:0"}})
+    """Nor is what serves a daemon's `http`, which a pass does not, nor what sends messages."""
+    quiet = {"name": "ops", "url": "json://127.0.0.1:9/"}
+    hook = {"name": "hook", "webhook": {"url": "http://127.0.0.1:9/"}}
+    told = {"http": {"listen": "127.0.0.1:0"}, "notifiers": [quiet, hook]}
+    ten.write({**config(registry, *REPOSITORIES), **told})
     modules = tmp_path / "modules.json"
     driver = DRIVER.replace("MODULES", repr(str(modules)))
     command = [sys.executable, "-c", driver, "run", "--once", "-c", str(ten.config)]
@@ -116,6 +120,7 @@ def test_with_nothing_new_nothing_heavy_is_imported(
     assert (done.returncode, done.stderr) == (0, "")
     loaded = {name.partition(".")[0] for name in json.loads(modules.read_text())}
     assert "aiohttp" in loaded
+    assert ten.json("notify", "ls") == []
     assert loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
 
 

@@ -138,6 +138,7 @@ async def announce(app: App, outcomes: Iterable[PollOutcome], *, is_complete: bo
     await _bury_orphans(app, due.keys() - names)
     if due.keys() & names:
         await _deliver_all(app)
+        await app.store.run(_clean)
     if app.config.ping is not None and is_complete:
         await Pinger(app, Lookout(app, is_daemon=False)).ping(app.config.ping)
 
