@@ -92,3 +92,20 @@ async def test_a_clock_that_is_set_back_stops_no_job() -> None:
         await asyncio.wait_for(ran.wait(), 10)
     finally:
         await ticker.stop()
+
+
+async def test_what_comes_to_be_due_sooner_is_called_then() -> None:
+    ticker = Ticker()
+    dues = [time.time() + 3600]
+    called = asyncio.Event()
+    ticker.when_due("account main", lambda: dues[0], called.set)
+    ticker.start()
+    try:
+        await asyncio.sleep(0)
+        called.clear()
+        dues[0] = time.time() + 0.05
+        ticker.sooner("account main")
+        ticker.sooner("account of a reload that took it away")
+        await asyncio.wait_for(called.wait(), 0.9)
+    finally:
+        await ticker.stop()

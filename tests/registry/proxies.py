@@ -15,7 +15,8 @@ _WANTS_LOGIN = (
 
 class Proxy:
     """Passes everything on and remembers the first lines; `refuses` makes it answer 407. `names`
-    are hosts that it alone can resolve, with their addresses."""
+    are hosts that it alone can resolve, with their addresses; one with a port (`127.0.0.1:4711`)
+    takes the place of every port."""
 
     def __init__(self, *, refuses: bool = False, names: Mapping[str, str] | None = None) -> None:
         self.refuses = refuses
@@ -55,9 +56,8 @@ class Proxy:
             return
         authority = target if method == "CONNECT" else urlsplit(target).netloc
         host, _, port = authority.rpartition(":")
-        far_reader, far_writer = await asyncio.open_connection(
-            self.names.get(host, host), int(port)
-        )
+        address, _, own_port = self.names.get(host, host).partition(":")
+        far_reader, far_writer = await asyncio.open_connection(address, int(own_port or port))
         try:
             if method == "CONNECT":
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")

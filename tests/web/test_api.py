@@ -60,6 +60,7 @@ def cli_json(directory: Path, *words: str) -> Any:
     ("path", "words"),
     [
         pytest.param("/activity", ("activity",), id="activity"),
+        pytest.param("/deliveries", ("activity", "--deliveries"), id="deliveries"),
         pytest.param("/executions", ("executions",), id="executions"),
         pytest.param("/events", ("events", "ls"), id="events"),
         pytest.param("/rejections", ("events", "rejected"), id="rejections"),
@@ -103,6 +104,7 @@ async def test_status_is_newer_than_the_file(daemon: Working, tmp_path: Path) ->
         ("/status?state=failing", 0),
         ("/activity?limit=1", 1),
         ("/activity?repository=other", 0),
+        ("/deliveries?account=main&limit=1", 0),
         ("/executions?status=SUCCEEDED", 1),
         ("/executions?status=FAILED", 0),
         ("/executions?pipeline=deploy", 1),

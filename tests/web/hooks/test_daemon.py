@@ -118,10 +118,11 @@ def test_what_a_forger_sends_changes_nothing(known: Watcher, registry: FakeRegis
         for outcome in ("forged", "refused", "unknown"):
             labels = f'{{outcome="{outcome}",sender="generic"}}'
             assert f"registry_watcher_webhook_deliveries_total{labels} 1.0" in metrics
-    assert [row["outcome"] for row in known.json("activity", "--deliveries")] == [
-        "unknown",
-        "refused",
-    ]
+        wait_until(lambda: len(known.json("activity", "--deliveries")) == 2, "both in activity")
+        shown = known.json("activity", "--deliveries")
+        assert [row["outcome"] for row in shown] == ["unknown", "refused"]
+        assert json.loads(get(daemon, "/api/v1/deliveries")[1]) == shown
+        assert json.loads(get(daemon, "/api/v1/deliveries?account=main")[1]) == []
 
 
 def test_the_payload_itself_is_not_believed(known: Watcher, registry: FakeRegistry) -> None:
