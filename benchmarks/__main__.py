@@ -19,6 +19,7 @@ MODULES = {
     "huge": "huge",
     "burst": "burst",
     "nudge": "nudge",
+    "hooks": "hooks",
     "isolation": "isolation",
     "profile": "profile",
     "deploy": "deploy",

@@ -29,6 +29,7 @@ TABLES = {
     "huge": ("tags, one page", "CPU ms of http.client"),
     "burst": ("start to QUEUED", "per push", "push to QUEUED"),
     "nudge": ("request to QUEUED", "nothing else to do"),
+    "hooks": ("delivery to QUEUED", "one after another"),
     "isolation": ("began late", "alone", "wrong password"),
     "profile": ("HTTP client", "parsing", "state, on its own thread"),
 }
@@ -37,7 +38,7 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_benchmark_runs_and_prints_its_table(name: str) -> None:
-    if name == "once":
+    if name in ("once", "hooks"):
         need("docker-registry", "skopeo", "htpasswd")
     else:
         need("skopeo")

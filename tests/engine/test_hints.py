@@ -38,7 +38,7 @@ async def test_a_hint_polls_the_repository_at_once(tmp_path: Path) -> None:
         assert [change.tag for change in outcome.changes] == ["v2"]
 
 
-async def test_many_hints_of_one_repository_lead_to_one_poll_a_second(tmp_path: Path) -> None:
+async def test_many_hints_of_one_repository_lead_to_few_polls(tmp_path: Path) -> None:
     async with working(tmp_path, "acme/web", catalog=False) as work:
         work.registry.seed(["acme/web"], ["v1", "v2"])
         await started(work)

@@ -14,7 +14,7 @@ from watcher.core.hint import Hint
 
 PAUSES = (0.25, 2.0, 10.0, 30.0)
 """Seconds until the next look, where a poll did not show what a hint had told of."""
-LEAST_GAP = 1.0
+LEAST_GAP = 0.5
 """Seconds between two polls of one repository that hints ask for."""
 MOST_TAGS = 100
 """Named at once; what more there are is found by the listing, or waits for its turn."""

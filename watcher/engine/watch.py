@@ -159,8 +159,8 @@ class AccountWatch:
         self._progress.waiting(len(self._queue))
 
     def hint(self, hint: Hint, after: float = 0.0) -> None:
-        """Look whether it is true: so many seconds from now, at most once a second, and not before
-        the registry may be asked."""
+        """Look whether it is true: so many seconds from now, not sooner after the last such poll
+        than `LEAST_GAP`, and not before the registry may be asked."""
         name, now = hint.repository, self._clock()
         hinted = self._hinted.setdefault(name, Hinted())
         hinted.take(hint)
