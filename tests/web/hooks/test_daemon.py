@@ -14,6 +14,8 @@ from tests.servers import StartRegistry, free_port
 from tests.servers import start_registry as start_registry
 from tests.system.watching import Daemon, Watcher, account, trigger, wait_until
 from tests.web.hooks import payloads
+from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
 REPOSITORY = "acme/web"
@@ -180,3 +182,23 @@ def test_webhooks_are_listed_with_the_url_to_enter(known: Watcher) -> None:
         "last_outcome": None,
     }
     assert TOKEN not in known.run("webhooks", "ls").stdout
+
+
+def test_a_registry_that_asked_for_patience_is_left_alone(
+    known: Watcher, registry: FakeRegistry
+) -> None:
+    with known.running() as daemon:
+        settled(daemon)
+        refusal = Respond(429, (("Retry-After", "600"),))
+        registry.fault(Fault(match=Match(kind=Kind.TAGS), action=refusal))
+        assert deliver(daemon, "generic", generic(registry, "v1"))[1] == {"outcome": "polled"}
+        wait_until(lambda: known.json("status", "--hosts")[0]["parked"], "a parked host")
+        before = len(registry.requests)
+        assert deliver(daemon, "generic", generic(registry, "v2"))[1] == {"outcome": "parked"}
+        wait_until(lambda: len(known.json("activity", "--deliveries")) == 2, "both in activity")
+        assert len(registry.requests) == before
+    shown = known.run("activity", "--deliveries").stdout
+    assert "the registry asked for patience until" in shown
+    assert "acme/web:v2" in shown
+    (row,) = known.json("webhooks", "ls")
+    assert row["last_outcome"] == "parked"
