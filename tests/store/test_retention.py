@@ -9,6 +9,7 @@ import pytest
 
 from tests.store.builders import NOW, baseline, digest, fired, held, pipeline, run_of
 from watcher.core import stepping
+from watcher.core.delivery import Delivery, DeliveryOutcome
 from watcher.core.deployment import Bundle, Rejection
 from watcher.core.pipeline import Done, Execution, Failed, NewExecution, Waiting
 from watcher.core.retention import STRIDE, Retention, reckoned
@@ -203,6 +204,22 @@ def test_activity_goes_by_its_age_with_its_events(store: Store) -> None:
     assert [row["tag"] for row in store.activity()] == ["1.1"]
     assert [event["tag"] for event in store.events()] == ["1.1"]
     assert check(store.path).ok
+
+
+def test_deliveries_of_webhooks_go_by_the_same_age(store: Store) -> None:
+    for moment in (NOW, NOW + 80 * DAY):
+        store.record_deliveries(
+            [
+                Delivery(
+                    time=moment,
+                    sender="quay",
+                    outcome=DeliveryOutcome.POLLED,
+                    reason="polled now",
+                )
+            ]
+        )
+    assert prune(store, age=91 * DAY) == {"deliveries": 1}
+    assert [delivery.time for delivery in store.deliveries(9)] == [NOW + 80 * DAY]
 
 
 def test_held_events_stay_until_they_are_decided(store: Store) -> None:

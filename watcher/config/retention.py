@@ -14,7 +14,8 @@ RETENTION = Section(
         "activity": Field(
             Duration(minimum=_SHORTEST),
             default="90d",
-            doc="How long activity and its events stay. Held events wait for their decision.",
+            doc="How long activity, its events and deliveries of webhooks stay. Held events wait "
+            "for their decision.",
             example="52w",
         ),
         "executions": Field(

@@ -183,10 +183,23 @@ def _remove_requests(db: sqlite3.Connection, found: Iterable[object]) -> None:
     db.executemany("DELETE FROM request WHERE id = ?", ((each,) for each in found))
 
 
+def _old_deliveries(
+    db: sqlite3.Connection, retention: Retention, moment: float
+) -> Iterator[Together]:
+    """Webhooks that came long ago; how many stay at all is bounded where they are written."""
+    age = retention.activity.total_seconds()
+    return db.execute("SELECT id FROM delivery WHERE time < ? ORDER BY id", (moment - age,))
+
+
+def _remove_deliveries(db: sqlite3.Connection, found: Iterable[object]) -> None:
+    db.executemany("DELETE FROM delivery WHERE id = ?", ((each,) for each in found))
+
+
 # A table whose rows are over some day gets its kind here.
 _KINDS = (
     _Kind("activity", _old_activity, _remove_activity),
     _Kind("executions", _old_runs, _remove_runs),
     _Kind("texts", _old_texts, _empty_texts),
     _Kind("requests", _old_requests, _remove_requests),
+    _Kind("deliveries", _old_deliveries, _remove_deliveries),
 )
