@@ -213,3 +213,30 @@ def test_online_the_same_trouble_everywhere_is_told_once(bench: Bench) -> None:
     errors = bench.json("validate", "--online", code=1)["findings"]
     assert len(errors) == 1
     assert "3 times" in errors[0]["message"]
+
+
+NOTIFIERS = {
+    "a file that is not there": ("notifiers: [{name: ops, url_file: none}]", "can't be read"),
+    "a variable that is not set": ("notifiers: [{name: ops, url_env: NOT_SET}]", "is not set"),
+    "a URL for nobody": (
+        "notifiers: [{name: ops, url: 'slack://s3cret/b'}]",
+        "Apprise does not understand the URL",
+    ),
+    "a secret that is not there": (
+        "notifiers: [{name: ops, webhook: {url: 'http://h/s3cret', secret_file: none}}]",
+        "secret_file",
+    ),
+    "a ping without a host": ("ping: {url: 'http:///s3cret'}", "the url does not start with"),
+}
+
+
+@pytest.mark.parametrize(("text", "warning"), NOTIFIERS.values(), ids=NOTIFIERS.keys())
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_a_notifier_that_can_send_nothing_is_warned_of_without_its_url(
+    bench: Bench, text: str, warning: str
+) -> None:
+    path = bench.configure("127.0.0.1:1")
+    path.write_text(f"{path.read_text()}\n{text}\n")
+    findings = said(bench.json("validate")["findings"])
+    assert warning in findings
+    assert "s3cret" not in findings

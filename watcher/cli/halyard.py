@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from watcher.cli.notifier_checks import notifier_faults
 from watcher.cli.unheeded import Unheeded, unheeded
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def offline(config: Config, environment: Mapping[str, str] = os.environ) -> Iter
     yield from map(finding_of, unheeded(config.accounts))
     for cluster in config.clusters:
         yield from _kubeconfig(cluster)
+    for message, hint in notifier_faults(config, environment):
+        yield _warn(message, hint=hint)
     for trigger in config.triggers:
         yield from _pattern(trigger)
     used = {trigger.pipeline for trigger in config.triggers} | _called(config)

@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from watcher.core.message import Message
@@ -21,6 +22,9 @@ from watcher.errors import NotifierError
 from watcher.notifiers import LONGEST_ATTEMPT
 from watcher.notifiers.addresses import read_url
 from watcher.telemetry.log import PRIVATE_THREAD
+
+if TYPE_CHECKING:
+    import apprise
 
 _SHORTEST_SECRET = 4
 _LONGEST_REASON = 300
@@ -77,11 +81,23 @@ def deliver(url: str, message: Message) -> None:
         raise NotifierError(reason or "Apprise could not hand it over", temporary=True)
 
 
-def _notify(url: str, message: Message) -> bool:
+def is_understood(url: str) -> bool:
+    """Whether Apprise knows what to do with the URL; nothing is sent."""
+    with _reasons():
+        return _service(url) is not None
+
+
+def _service(url: str) -> apprise.NotifyBase | None:
     import apprise
 
     asset = apprise.AppriseAsset(app_id="registry-watcher", app_desc="registry-watcher")
-    service = apprise.Apprise.instantiate(url, asset=asset)
+    return apprise.Apprise.instantiate(url, asset=asset)
+
+
+def _notify(url: str, message: Message) -> bool:
+    import apprise
+
+    service = _service(url)
     if service is None:
         raise NotifierError("Apprise does not understand the URL")
     kind = apprise.NotifyType(message.severity.value)
