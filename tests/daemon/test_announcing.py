@@ -19,7 +19,7 @@ from tests.receiving import Receiver, Reply
 from tests.receiving import receiver as receiver
 from watcher.config.load import Config
 from watcher.core.message import MessageStatus
-from watcher.core.notice import Notice, NoticeEvent, NoticeKind
+from watcher.core.notice import Notice, NoticeEvent, NoticeKind, Trouble
 from watcher.core.notifier import Notifier, SecretUrl, Webhook
 from watcher.daemon.announcing import Announcer
 from watcher.daemon.app import App
@@ -172,3 +172,23 @@ async def test_only_what_is_told_is_written(tmp_path: Path, disk: Disk, receiver
                 while await sent() < number:
                     await asyncio.sleep(0.02)
         assert await app.store.run(lambda store: store.commits) == before + 2 * 4
+
+
+async def test_a_trouble_of_what_is_no_longer_in_the_config_is_over(
+    tmp_path: Path, disk: Disk, receiver: Receiver
+) -> None:
+    lasting = [
+        Trouble(event=event, subject=subject, text="bad", since=time.time())
+        for event, subject in (
+            (NoticeEvent.CREDENTIAL_FAILED, "gone"),
+            (NoticeEvent.LISTING_QUARANTINED, "gone/acme/web"),
+            (NoticeEvent.REPOSITORY_STALE, "gone"),
+        )
+    ]
+    async with announcing(tmp_path, disk, notifier(receiver)) as (app, announcer):
+        await app.store.run(lambda store: store.outbox.settle(lasting, []))
+        announcer.config_read(None)
+        await until(lambda: len(receiver.requests) == 6)
+        assert await app.store.run(lambda store: store.outbox.troubles()) == []
+    kinds = [kind for _, _, kind in told(receiver)]
+    assert (kinds.count("begun"), kinds.count("over")) == (3, 3)

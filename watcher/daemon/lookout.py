@@ -6,7 +6,7 @@ Nothing is remembered here that matters: what lasts stands in the state file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from watcher.core import freshness, schedule
@@ -16,6 +16,8 @@ from watcher.daemon.app import App, Member
 from watcher.engine.poll_outcome import PollOutcome
 from watcher.errors import AuthenticationFailed, CredentialError, WatcherError
 from watcher.store.sqlite import Store
+
+_OF_WATCHED = frozenset({NoticeEvent.CREDENTIAL_FAILED, NoticeEvent.LISTING_QUARANTINED})
 
 
 class Lookout:
@@ -55,6 +57,7 @@ class Lookout:
         """Write down what has begun or ended. Raises StateError; the next time does it then."""
         accounts, now = self.accounts(), self._app.clock()
         noted = list(self._noted(now))
+        subjects = _subjects(accounts)
         self._news = False
 
         def work(store: Store) -> list[Trouble]:
@@ -64,6 +67,7 @@ class Lookout:
             known = {trouble.key: trouble for trouble in lasting}
             for trouble, is_there, line in noted:
                 _compare(found, known.get(trouble.key), trouble, line, is_there=is_there)
+            found.over += _no_longer_watched(lasting, subjects)
             if found:
                 store.outbox.settle(found.begun, found.over)
             return [trouble for trouble, _ in found.over]
@@ -92,6 +96,8 @@ class Lookout:
     def _noted(self, now: float) -> Iterable[tuple[Trouble, bool, str]]:
         """Each possible trouble, whether it is there, and what is said when it is over."""
         for account, error in self._refusals.items():
+            if account not in self._app.members:
+                continue
             event = NoticeEvent.CREDENTIAL_FAILED
             text = f"{account}: its credential fails or is refused"
             trouble = _trouble(event, account, account, text, error, now)
@@ -99,8 +105,24 @@ class Lookout:
         if self._rejected is not None:
             path, error = self._rejected
             event, text = NoticeEvent.CONFIG_REJECTED, f"{path} can't be used; the old config holds"
-            trouble = _trouble(event, str(path), None, text, error, now)
+            trouble = _trouble(event, "config", None, text, error, now)
             yield trouble, error is not None, f"{path} is used"
+
+
+def _subjects(accounts: Iterable[WatchedAccount]) -> frozenset[str]:
+    """The accounts and the repositories of which something may be told."""
+    names = {account.name for account in accounts}
+    places = {f"{a.name}/{status.repository}" for a in accounts for status in a.statuses}
+    return frozenset(names | places)
+
+
+def _no_longer_watched(
+    lasting: Iterable[Trouble], subjects: Container[str]
+) -> Iterator[tuple[Trouble, str]]:
+    """What nothing else would ever end."""
+    for trouble in lasting:
+        if trouble.event in _OF_WATCHED and trouble.subject not in subjects:
+            yield trouble, f"{trouble.subject}: no longer watched"
 
 
 def _trouble(

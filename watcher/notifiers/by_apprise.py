@@ -84,24 +84,35 @@ def deliver(url: str, message: Message) -> None:
 def is_understood(url: str) -> bool:
     """Whether Apprise knows what to do with the URL; nothing is sent."""
     with _reasons():
-        return _service(url) is not None
+        return _addressed(url) is not None
 
 
-def _service(url: str) -> apprise.NotifyBase | None:
+def _addressed(url: str) -> apprise.Apprise | None:
+    """Apprise with this one address, which it may not take for several."""
     import apprise
 
-    asset = apprise.AppriseAsset(app_id="registry-watcher", app_desc="registry-watcher")
-    return apprise.Apprise.instantiate(url, asset=asset)
+    asset = apprise.AppriseAsset(
+        app_id="registry-watcher", app_desc="registry-watcher", async_mode=False
+    )
+    service = apprise.Apprise.instantiate(url, asset=asset)
+    return None if service is None else apprise.Apprise(service, asset=asset)
 
 
 def _notify(url: str, message: Message) -> bool:
+    """As plain text, whatever the service makes of it: what a registry said is no markup."""
     import apprise
 
-    service = _service(url)
-    if service is None:
+    address = _addressed(url)
+    if address is None:
         raise NotifierError("Apprise does not understand the URL")
-    kind = apprise.NotifyType(message.severity.value)
-    return bool(service.notify(body=message.text, title=message.title, notify_type=kind))
+    return bool(
+        address.notify(
+            body=message.text,
+            title=message.title,
+            notify_type=apprise.NotifyType(message.severity.value),
+            body_format=apprise.NotifyFormat.TEXT,
+        )
+    )
 
 
 def without_parts(text: str, url: str) -> str:

@@ -61,7 +61,7 @@ class Log:
         root = logging.getLogger()
         root.handlers[:] = [_LibraryHandler(self)]
         root.setLevel(self._level)
-        for chatty in ("httpx", "httpcore", "apscheduler"):
+        for chatty in ("httpx", "httpcore", "urllib3", "apscheduler"):
             logging.getLogger(chatty).setLevel(max(self._level, logging.WARNING))
 
     def _write(self, level: int, event: Event, keys: Mapping[str, object]) -> None:
