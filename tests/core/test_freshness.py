@@ -82,6 +82,10 @@ BEGUN = {
         account(failing("web"), *WELL, since=None),
         ["hub/web"],
     ),
+    "a pass of its own, which took long": (
+        account(status(success=10 * MINUTE, check=10 * MINUTE), *WELL, since=None),
+        [],
+    ),
     "a pass of its own: never, the second failure": (
         account(status(success=None, failures=2), *WELL, since=None),
         [],

@@ -416,3 +416,26 @@ def test_no_part_of_a_url_is_written_anywhere(
     for name, content in [*said, *written]:
         assert PATH.encode() not in content, name
     assert any(b"notification_failed" in content for _, content in written)
+
+
+# Storms
+
+
+def test_a_thousand_repositories_of_a_registry_that_is_down_are_one_message(
+    tmp_path: Path, registry: FakeRegistry, receiver: Receiver
+) -> None:
+    names = tuple(f"acme/service-{number}" for number in range(1000))
+    registry.seed(names, ["1.0"])
+    document = config(registry, webhook(receiver), apprise(receiver), repositories=names)
+    document["accounts"][0]["stale_after"] = "1s"
+    watcher = Watcher(tmp_path, document)
+    assert watcher.run("run", "--once").returncode == 0
+    assert told(receiver) == [], "a long pass is no trouble"
+    registry.fault(Fault(action=Respond(500), match=Match(kind=Kind.TAGS)))
+    for _ in range(2):
+        assert watcher.run("run", "--once").returncode == 1
+    stale = [body for body in told(receiver) if body["event"] == "repository_stale"]
+    assert [body["title"] for body in stale] == [
+        f"main: {registry.address} can't be polled (1000 of 1000 repositories)"
+    ]
+    assert len(told(receiver, "chat")) == len(told(receiver)) == 1

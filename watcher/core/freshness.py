@@ -38,13 +38,16 @@ class WatchedAccount:
 
     def is_late(self, status: RepositoryStatus, now: float) -> bool:
         """Whether it had no successful poll for too long, and is not merely put off: after an
-        outage its turn may come as late as the longest backoff."""
-        if self.since is None and status.last_success is None:
-            return status.failures >= STALE_INTERVALS
+        outage its turn may come as late as the longest backoff. At the end of a long pass what was
+        polled well at its beginning is not late."""
+        if self.since is None:
+            never = status.last_success is None
+            fails = status.failures >= (STALE_INTERVALS if never else 1)
+            return fails and (never or self.is_overdue(status, now))
         return self.is_overdue(status, now) and (
             self.is_parked
-            or (status.last_check or 0.0) > (self.since or 0.0)
-            or now - (self.since or 0.0) > LONGEST_BACKOFF.total_seconds()
+            or (status.last_check or 0.0) > self.since
+            or now - self.since > LONGEST_BACKOFF.total_seconds()
         )
 
     def is_overdue(self, status: RepositoryStatus, now: float) -> bool:
