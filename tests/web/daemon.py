@@ -15,6 +15,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from tests.system.watching import account, trigger
 from tests.web.serving import PATIENCE, Answer, parse, until
 from watcher.config.load import load
@@ -23,6 +25,8 @@ from watcher.daemon.service import Service
 from watcher.stages import OPTIONS
 from watcher.telemetry.log import Log
 from watcher.testing.registry import FakeRegistry
+from watcher.web.api.routes import OPERATIONS
+from watcher.web.api.shapes import COMPONENTS
 
 REPOSITORY = "acme/web"
 
@@ -56,13 +60,18 @@ class Working:
             writer.close()
 
     async def get(self, path: str) -> Any:
-        """The JSON of something that is there."""
+        """The JSON of something that is there, and that is as described."""
         answer = await self.ask("GET", f"/api/v1{path}")
         assert answer.status == 200, answer
+        check_shape("GET", path, answer.json)
         return answer.json
 
     async def post(self, path: str, body: Any = None) -> Answer:
-        return await self.ask("POST", f"/api/v1{path}", body)
+        """An action; what it answers is as described."""
+        answer = await self.ask("POST", f"/api/v1{path}", body)
+        if answer.status < 300:
+            check_shape("POST", path, answer.json)
+        return answer
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
@@ -72,6 +81,20 @@ class Working:
         """The first look at the repository is over; it is not waited for its turn."""
         await self.post("/poll")
         await until(lambda: self.app.board.get("main", REPOSITORY).known)
+
+
+def check_shape(method: str, path: str, value: Any) -> None:
+    """Raises ValidationError for an answer that is other than its operation declares."""
+    words = path.partition("?")[0].split("/")
+    fits = [each for each in OPERATIONS if each.method == method and _names(each.path, words)]
+    schema = {**fits[0].answer, "components": {"schemas": COMPONENTS}}
+    jsonschema.validate(value, schema, jsonschema.Draft202012Validator)
+
+
+def _names(template: str, words: list[str]) -> bool:
+    parts = template.split("/")
+    same = [part == word or part.startswith("{") for part, word in zip(parts, words, strict=False)]
+    return len(parts) == len(words) and all(same)
 
 
 def document(registry: FakeRegistry, directory: Path, **http: str) -> dict[str, Any]:

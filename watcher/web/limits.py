@@ -15,7 +15,9 @@ class Limits:
     """`head_seconds` is for the request line and headers from the moment they may come,
     `body_seconds` for the body, `answer_seconds` until the answer was handed over, `linger_seconds`
     until the client took it, `drain_seconds` for all answers under way when the daemon stops.
-    `bodies_bytes` is for the bodies of all requests under way together."""
+    `bodies_bytes` is for the bodies of all requests under way together. Of the `queue` of those who
+    knock, `at_once` are let in at a time: until those too many are closed, a few times as many
+    files may be open beyond `connections`."""
 
     connections: int = 128
     head_seconds: float = 10.0
@@ -27,7 +29,8 @@ class Limits:
     head_bytes: int = 64 * KIB
     body_bytes: int = MIB
     bodies_bytes: int = 16 * MIB
-    backlog: int = 64
+    at_once: int = 16
+    queue: int = 1024
 
     @property
     def request_bytes(self) -> int:

@@ -55,7 +55,7 @@ class HttpServer:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((host, self._settings.port))
-            listening.listen(self._limits.backlog)
+            listening.listen(self._limits.queue)
         except OSError as error:
             listening.close()
             raise _no_address(self._settings, error) from error
@@ -104,7 +104,7 @@ class HttpServer:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            backlog=limits.backlog,
+            backlog=limits.at_once,
             timeout_keep_alive=limits.idle_seconds,
             timeout_graceful_shutdown=limits.drain_seconds,
             h11_max_incomplete_event_size=limits.head_bytes,
@@ -138,6 +138,13 @@ class _Embedded(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """asyncio takes one number for how many are accepted at a time and how many may wait in
+        the kernel; where few may wait, a knock that is not heard is repeated a second later."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(self._settings.limits.queue)
 
     async def main_loop(self) -> None:
         await self._ended.wait()

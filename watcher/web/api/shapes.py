@@ -96,7 +96,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Host": record(
         host=TEXT,
-        dialect=TEXT,
+        dialect=MAYBE,
         version=MAYBE,
         recognised=MAYBE_TIME,
         accounts=items(TEXT),
