@@ -156,6 +156,16 @@ async def test_a_trigger_is_fired_by_hand(daemon: Working) -> None:
     assert (run["parameters"], run["source"]["user"]) == ({"size": "large"}, "ann")
 
 
+async def test_the_log_says_who_asked_for_what_and_no_values(daemon: Working) -> None:
+    body = {"tag": "v1", "parameters": {"size": "hunter2"}, "person": "ann", "force": True}
+    await daemon.post("/triggers/t/fire", body)
+    await daemon.post("/triggers/nothing/enable")
+    fired = daemon.lines("request_served")[-1]
+    assert (fired["kind"], fired["path"]) == ("fireTrigger", "/api/v1/triggers/t/fire")
+    assert (fired["client"], fired["tag"], fired["person"]) == ("127.0.0.1", "v1", "ann")
+    assert "hunter2" not in daemon.log.getvalue()
+
+
 async def test_a_failed_run_is_retried_and_a_waiting_one_canceled(daemon: Working) -> None:
     answer = await daemon.post("/triggers/broken/fire", {"tag": "v1", "force": True})
     run = await ended(daemon, answer.json["execution"]["id"])

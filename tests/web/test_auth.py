@@ -111,6 +111,12 @@ async def test_many_wrong_tokens_are_slowed_down_and_the_right_one_is_not(token_
         ]
 
 
+async def test_a_wrong_token_with_a_broken_host_is_only_refused(token_file: Path) -> None:
+    async with guarded(token_file) as served:
+        answer = await served.get("/hooks/private", host="[::1", authorization="Bearer wrong")
+        assert answer.status == 401
+
+
 @pytest.mark.parametrize(
     ("host", "origin", "status"),
     [

@@ -173,6 +173,23 @@ async def test_dripping_bytes_buys_no_time() -> None:
                     continue
 
 
+async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
+    ended: list[str] = []
+
+    async def never(_: Request) -> Response:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("it was given up")
+        return Response(b"")
+
+    parts = Parts(health=FakeHealth(), hooks=[Route("/never", never)])
+    async with serving(parts, limits=HASTE) as served:
+        answer = await served.get("/hooks/never")
+        assert (answer.status, answer.json["error"]) == (503, "the answer took too long")
+        assert ended
+
+
 async def test_who_says_nothing_is_closed() -> None:
     async with serving(PARTS, limits=HASTE) as served:
         assert await served.send(b"") == b""

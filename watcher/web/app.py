@@ -57,7 +57,8 @@ def make_app(
 
     routes: list[BaseRoute] = [*health_routes(Fresh(report, clock=clock), gate)]
     if parts.desk is not None:
-        routes.append(Mount(PREFIX, Private(api(parts.desk, with_token=token is not None), gate)))
+        described = api(parts.desk, with_token=token is not None, log=log)
+        routes.append(Mount(PREFIX, Private(described, gate)))
     if parts.metrics is not None:
         routes.append(_metrics_route(parts.metrics, clock))
     if parts.hooks:

@@ -138,7 +138,7 @@ class WrongTokens:
         if self._said is None or now - self._said > WRONG_SECONDS:
             self._said = now
             client = request.client.host if request.client else None
-            self._log.warning(Event.TOKEN_REFUSED, client=client, path=request.url.path)
+            self._log.warning(Event.TOKEN_REFUSED, client=client, path=request.scope["path"])
         if len(self._wrong) == MOST_WRONG:
             raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,

@@ -131,7 +131,7 @@ class BoundedProtocol(H11Protocol):
         return {
             Phase.HEAD: limits.head_seconds,
             Phase.BODY: limits.body_seconds,
-            Phase.ANSWER: limits.answer_seconds,
+            Phase.ANSWER: limits.answer_seconds + limits.linger_seconds,
             Phase.LEAVING: limits.linger_seconds,
         }[phase]
 

@@ -4,6 +4,7 @@ of a fault for strangers. Plain ASGI, so that it holds for whatever is mounted i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
@@ -45,8 +46,12 @@ class Guard:
             refusal = self._refusal(scope["headers"])
             if refusal is not None:
                 await answer.refuse(*refusal)
-            else:
+                return
+            async with asyncio.timeout(self._limits.answer_seconds):
                 await self._application(scope, body, answer)
+        except TimeoutError:
+            if not answer.is_begun:
+                await answer.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the answer took too long")
         except Exception as error:
             self._log.error(Event.INTERNAL_ERROR, error=repr(error), where="http")
             if not answer.is_begun:

@@ -13,8 +13,8 @@ KIB, MIB = 1024, 1024 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`head_seconds` is for the request line and headers from the moment they may come,
-    `body_seconds` for the body, `answer_seconds` until the answer was handed over, `linger_seconds`
-    until the client took it, `drain_seconds` for all answers under way when the daemon stops.
+    `body_seconds` for the body, `answer_seconds` for the application, `linger_seconds` until the
+    client took the answer, `drain_seconds` for all answers under way when the daemon stops.
     `bodies_bytes` is for the bodies of all requests under way together. Of the `queue` of those who
     knock, `at_once` are let in at a time: until those too many are closed, a few times as many
     files may be open beyond `connections`."""
