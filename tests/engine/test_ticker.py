@@ -6,7 +6,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
-from watcher.engine.ticker import Ticker
+from watcher.engine.ticker import Every, Ticker
 
 
 async def test_what_is_due_is_called_soon_and_what_is_not_is_not() -> None:
@@ -109,3 +109,11 @@ async def test_what_comes_to_be_due_sooner_is_called_then() -> None:
         await asyncio.wait_for(called.wait(), 0.9)
     finally:
         await ticker.stop()
+
+
+def test_what_was_missed_in_a_year_is_made_up_for_once() -> None:
+    interval, now = timedelta(milliseconds=500), datetime(2026, 3, 1, tzinfo=UTC)
+    every = Every(interval)
+    assert every.get_next_fire_time(None, now) == now + interval
+    assert every.get_next_fire_time(now, now) == now + interval
+    assert every.get_next_fire_time(now - timedelta(days=365), now) == now + interval

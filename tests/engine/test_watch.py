@@ -34,6 +34,7 @@ from watcher.testing.registry import FakeRegistry
 
 START = 1_800_000_000.0
 EVERY = timedelta(minutes=10)
+A_BEAT = 10.0
 
 
 @dataclass
@@ -46,11 +47,19 @@ class Work:
     written: StringIO
     now: list[float] = field(default_factory=lambda: [START])
 
+    def elapse(self, seconds: float) -> None:
+        """Time passes, and the metronome comes; where it goes back, at once."""
+        end = self.now[0] + seconds
+        while self.now[0] < end:
+            self.now[0] = min(end, self.now[0] + A_BEAT)
+            self.watch.enqueue_due()
+        self.now[0] = end
+        self.watch.enqueue_due()
+
     async def after(self, seconds: float, polls: int) -> list[PollOutcome]:
         """Let time pass, put what is due on the queue, and wait until it is polled."""
         self.outcomes.clear()
-        self.now[0] += seconds
-        self.watch.enqueue_due()
+        self.elapse(seconds)
         async with asyncio.timeout(20):
             while len(self.outcomes) < polls or not self.watch.is_idle:
                 await asyncio.sleep(0.01)
@@ -170,8 +179,7 @@ async def test_a_nudge_goes_before_scheduled_polls_that_wait_for_a_turn(tmp_path
         work.registry.fault(Fault(action=Hold(until=gate.passage)))
         work.watch.start()
         for _ in names[1:]:
-            work.now[0] = work.watch.next_due() or START
-            work.watch.enqueue_due()
+            work.elapse((work.watch.next_due() or START) - work.now[0])
         poll = work.watch.account.poll
         late = max(names, key=lambda n: schedule.first_due(poll, key=f"main/{n}", now=START))
         await gate.reached()
@@ -221,3 +229,22 @@ async def test_a_clock_that_is_set_back_puts_no_poll_off(tmp_path: Path) -> None
         await work.after(-timedelta(days=1).total_seconds(), 0)
         (outcome,) = await work.after(EVERY.total_seconds() * 1.1, 1)
         assert outcome.result is PollResult.UNCHANGED
+
+
+@pytest.mark.parametrize("rest", [timedelta(minutes=11), timedelta(days=3), timedelta(days=365)])
+async def test_what_was_missed_in_a_rest_does_not_come_all_at_once(
+    tmp_path: Path, rest: timedelta
+) -> None:
+    """The machine slept, or its clock was set on: one look, and then they go on."""
+    names = [f"acme/r{number}" for number in range(40)]
+    async with working(tmp_path, *names, catalog=False) as work:
+        work.registry.seed(names, ["v1"])
+        work.watch.start()
+        await work.after(EVERY.total_seconds(), 40)
+        work.now[0] += rest.total_seconds()
+        early = await work.after(0, 0)
+        half = await work.after(min(rest, EVERY).total_seconds() / 2, 0)
+        late = await work.after(EVERY.total_seconds(), 0)
+        assert len(early) <= 2
+        assert 0 < len(half) < 35
+        assert {outcome.repository for outcome in (*early, *half, *late)} == set(names)

@@ -71,6 +71,13 @@ def next_due(
     return blocked_until + phase(f"{key}@{now}") * _spread(poll, now)
 
 
+def after_rest(poll: PollSchedule, *, key: str, now: float, rest: float) -> float:
+    """When to poll what came due while nothing ran for so many seconds: what was missed in that
+    time is made up for in as much, or in an interval where that is shorter."""
+    spread = _spread(poll, now) if poll.every is None else poll.every.total_seconds()
+    return now + phase(f"{key}@{now}") * min(spread, rest)
+
+
 def backoff(
     interval: timedelta, failures: int, *, key: str, jitter: float = _DEFAULT_JITTER
 ) -> timedelta:

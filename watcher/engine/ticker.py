@@ -37,6 +37,19 @@ class NextDue(BaseTrigger):  # type: ignore[misc]
         return max(min(at, latest), now + _SHORTEST if previous is not None else now)
 
 
+class Every(BaseTrigger):  # type: ignore[misc]
+    """Fires after each interval. What was missed while the machine slept, or when the clock was
+    set on, is made up for once; APScheduler's own goes through each time in a year of them."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """The APScheduler interface; `now` and the answer are aware."""
+        due = (previous or now) + self._interval
+        return due if due > now else now + self._interval
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -101,13 +114,9 @@ class Ticker:
         first: timedelta | None = None,
     ) -> None:
         """Call `fire` after each interval; the `first` time may come sooner."""
-        from apscheduler.triggers.interval import IntervalTrigger
-
         first = interval if first is None else first
         start = datetime.now(UTC) + first
-        trigger = IntervalTrigger(seconds=interval.total_seconds(), start_date=start)
-        # Given here, for a first time that has passed when the scheduler starts would be skipped.
-        self._add(name, fire, trigger, first, interval, next_run_time=start)
+        self._add(name, fire, Every(interval), first, interval, next_run_time=start)
 
     def remove(self, name: str) -> None:
         self._expected.pop(name, None)

@@ -32,6 +32,10 @@ from watcher.registry.client import RegistryClient
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
+_REST = timedelta(seconds=15)
+"""The metronome comes once a second: between two looks so far apart this process could not run, or
+the clock was set."""
+
 CATALOG = "_catalog"  # as a queue key; no repository name begins with an underscore
 CATALOG_BOUND = timedelta(hours=1)  # thousands of pages, at a pace that the registry sets
 SPREAD_AFTER_PARKING = 10.0
@@ -141,8 +145,7 @@ class AccountWatch:
     def enqueue_due(self) -> None:
         """Put everything that is due on the queue."""
         now = self._clock()
-        if now < self._latest:
-            self._follow_clock_back(self._latest - now)
+        self._follow_clock(now - self._latest, now)
         self._latest = now
         while self._due and self._due[0][0] <= now:
             due, name = heapq.heappop(self._due)
@@ -316,10 +319,26 @@ class AccountWatch:
             status.next_check = first
             self._plan(name, first)
 
-    def _follow_clock_back(self, seconds: float) -> None:
-        """A clock that is set back must not put off the polls by as much."""
-        self._due_at = {name: due - seconds for name, due in self._due_at.items()}
+    def _follow_clock(self, passed: float, now: float) -> None:
+        """A clock that is set back must not put off the polls by as much. What is overdue because
+        it was set on, or the machine slept, must not come all at once."""
+        if passed < 0:
+            self._due_at = {name: due + passed for name, due in self._due_at.items()}
+        elif passed > _REST.total_seconds():
+            for name in [name for name, due in self._due_at.items() if due <= now]:
+                self._due_at[name] = self._due_after_rest(name, now, passed)
+        else:
+            return
         self._rebuild()
+
+    def _due_after_rest(self, name: str, now: float, rest: float) -> float:
+        if name == CATALOG:
+            return now
+        status = self._board.get(self.account.name, name)
+        status.next_check = schedule.after_rest(
+            self.account.poll, key=_key(status), now=now, rest=rest
+        )
+        return status.next_check
 
     def _plan(self, name: str, due: float) -> None:
         """A poll on demand leaves the plan that it overtook in the heap; these may not pile up."""
