@@ -65,14 +65,18 @@ def host(tmp_path: Path, registry: FakeRegistry) -> Iterator[Host]:
         yield Host(tmp_path, registry, running)
 
 
+def told(box: Box, *words: str) -> Any:
+    """What the command tells root, beside the service."""
+    done = box.run("env", *VARIABLES, WATCHER, *words, "--json", "--config", CONFIG)
+    assert done.returncode == 0, done
+    return json.loads(done.stdout)
+
+
 def finished_run(box: Box) -> Any:
     """The one execution, when it has ended."""
 
     def look() -> Any:
-        words = ("env", *VARIABLES, WATCHER, "executions", "--json", "--config", CONFIG)
-        done = box.run(*words)
-        assert done.returncode == 0, done
-        ended = [run for run in json.loads(done.stdout) if run["finished"]]
+        ended = [run for run in told(box, "executions") if run["finished"]]
         return ended[0] if ended else None
 
     return wait_until(look, "the execution ends", every=0.3)
@@ -164,6 +168,17 @@ def test_a_reload_takes_the_new_config_and_a_refused_one_is_shown(host: Host) ->
     refused = "the new config is refused, the one before holds"
     wait_until(lambda: refused in box.show(SERVICE, "StatusText"), refused)
     assert box.show(SERVICE, "ActiveState") == "active"
+
+
+def test_root_may_use_the_command_beside_the_service_and_without_it(host: Host) -> None:
+    box = host.boot(host.config(poll="6h"))
+    box.systemctl("start", SERVICE)
+    assert [poll["result"] for poll in told(box, "poll")["polls"]] == ["unchanged"]
+    box.systemctl("stop", SERVICE)
+    assert told(box, "status")[0]["state"] == "ok"
+    assert told(box, "trigger", "web", "--tag", "1.0")
+    box.systemctl("start", SERVICE)
+    assert finished_run(box)["status"] == "SUCCEEDED"
 
 
 def test_a_process_that_stands_is_killed_and_started_again(host: Host) -> None:

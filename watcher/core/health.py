@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from watcher.core import schedule
+from watcher.core.account import Account
 from watcher.core.poll import RepositoryState, RepositoryStatus
 
 STALE_INTERVALS = 3  # SPEC 3.1 `stale_after`
@@ -46,6 +48,14 @@ class HealthReport:
     def alive(self) -> bool:
         """Whether it goes on working: what a supervisor that can only restart has to know."""
         return all(complaint.ailment is not Ailment.STUCK for complaint in self.complaints)
+
+
+def stale_limit(account: Account, now: float) -> timedelta:
+    """After how long without a success the account's repositories are stale at `now` (seconds
+    since the epoch), also where its polls rest at night or at weekends."""
+    if account.stale_after is not None:
+        return account.stale_after
+    return schedule.silence(account.poll, now, STALE_INTERVALS)
 
 
 def is_overdue(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from watcher import __version__
-from watcher.core.health import Ailment, HealthReport, repository_state
+from watcher.core.health import Ailment, HealthReport, repository_state, stale_limit
 from watcher.core.host import Counted, Counts, parking_key, place_of
 from watcher.core.poll import RepositoryState, RepositoryStatus
 from watcher.core.schedule import interval
@@ -58,7 +58,8 @@ async def of_repositories(app: App) -> list[Sample]:
 async def _tally(app: App, member: Member) -> _Tally:
     account, names = member.account, member.repositories.names
     tally, now = _Tally(), app.clock()
-    gap, until = interval(account.poll, now), app.hosts.blocked_until(account)
+    gap, limit = interval(account.poll, now), stale_limit(account, now)
+    until = app.hosts.blocked_until(account)
     for start in range(0, len(names), AT_ONCE):
         for name in names[start : start + AT_ONCE]:
             status = app.board.get(account.name, name)
@@ -66,7 +67,7 @@ async def _tally(app: App, member: Member) -> _Tally:
                 status,
                 now=now,
                 interval=gap,
-                stale_after=account.stale_after,
+                stale_after=limit,
                 blocked_until=until,
             )
             tally.add(status, state)

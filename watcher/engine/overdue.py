@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
-from watcher.core import schedule
 from watcher.core.account import Account
-from watcher.core.health import STALE_INTERVALS, is_overdue
+from watcher.core.health import is_overdue, stale_limit
 from watcher.core.poll import RepositoryStatus
 from watcher.engine.board import StatusBoard
 
@@ -41,10 +40,7 @@ class Overdue:
 
     def limit(self, now: float) -> timedelta:
         """After how long without a success a repository is stale (SPEC 3.1 `stale_after`)."""
-        given = self._account.stale_after
-        if given is not None:
-            return given
-        return schedule.silence(self._account.poll, now, STALE_INTERVALS)
+        return stale_limit(self._account, now)
 
     def among(self, names: Iterable[str], now: float) -> list[RepositoryStatus]:
         """Those of the names that are overdue, in their order."""
