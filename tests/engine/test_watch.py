@@ -6,7 +6,7 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -45,6 +45,7 @@ class Work:
     registry: FakeRegistry
     outcomes: list[PollOutcome]
     written: StringIO
+    board: StatusBoard
     now: list[float] = field(default_factory=lambda: [START])
 
     def elapse(self, seconds: float) -> None:
@@ -68,14 +69,18 @@ class Work:
 
 @asynccontextmanager
 async def working(
-    tmp_path: Path, *repositories: str, catalog: bool, concurrency: int = 8
+    tmp_path: Path,
+    *repositories: str,
+    catalog: bool,
+    concurrency: int = 8,
+    poll: PollSchedule | None = None,
 ) -> AsyncIterator[Work]:
     async with FakeRegistry() as registry:
         account = Account(
             name="main",
             registry=Registry.parse(registry.address, plain_http=True),
             repositories=repositories,
-            poll=PollSchedule(every=EVERY),
+            poll=poll or PollSchedule(every=EVERY),
             catalog=Catalog() if catalog else None,
             limits=Limits(concurrency=concurrency),
         )
@@ -103,7 +108,7 @@ async def working(
         )
         workers = [asyncio.create_task(watch.work()) for _ in range(4)]
         try:
-            yield Work(watch, registry, outcomes, written, now)
+            yield Work(watch, registry, outcomes, written, board, now)
         finally:
             for worker in workers:
                 worker.cancel()
@@ -248,3 +253,71 @@ async def test_what_was_missed_in_a_rest_does_not_come_all_at_once(
         assert len(early) <= 2
         assert 0 < len(half) < 35
         assert {outcome.repository for outcome in (*early, *half, *late)} == set(names)
+
+
+# First contact
+
+
+def is_settled(work: Work) -> bool:
+    return work.watch.is_settled
+
+
+async def test_of_many_repositories_one_makes_the_first_contact(tmp_path: Path) -> None:
+    names = [f"acme/r{number}" for number in range(40)]
+    async with working(tmp_path, *names, catalog=False) as work:
+        work.registry.seed(names, ["v1"])
+        work.watch.start()
+        first = work.watch.next_due()
+        work.watch.make_contact()
+        assert not is_settled(work)
+        (outcome,) = await work.after(0, 1)
+        assert outcome.result is PollResult.BASELINE
+        assert is_settled(work)
+        assert first is not None
+        assert await work.after(first - START - 1, 0) == []  # the others keep their time
+
+
+async def test_a_catalog_is_contact_enough(tmp_path: Path) -> None:
+    async with working(tmp_path, catalog=True) as work:
+        work.registry.push("acme/web", "v1")
+        work.watch.start()
+        work.watch.make_contact()
+        assert not is_settled(work)
+        await work.after(0, 0)
+        assert is_settled(work)
+        assert work.outcomes == []
+
+
+async def test_a_backoff_is_kept_and_so_is_the_refusal_that_led_to_it(tmp_path: Path) -> None:
+    async with working(tmp_path, "acme/web", catalog=False) as work:
+        status = work.board.get("main", "acme/web")
+        status.failures, status.next_check = 3, START + 3000
+        work.watch.start()
+        work.watch.make_contact()
+        assert await work.after(0, 0) == []
+        assert is_settled(work)
+
+
+async def test_a_time_that_cron_sets_is_kept(tmp_path: Path) -> None:
+    at_night = PollSchedule(every=None, cron="0 3 * * *")
+    async with working(tmp_path, "acme/web", catalog=False, poll=at_night) as work:
+        work.watch.start()
+        work.watch.make_contact()
+        assert await work.after(0, 0) == []
+        assert is_settled(work)
+
+
+async def test_what_a_reload_adds_is_not_overdue_at_once(tmp_path: Path) -> None:
+    async with working(tmp_path, "acme/web", catalog=False) as work:
+        work.registry.seed(["acme/web"], ["v1"])
+        work.watch.start()
+        await work.after(EVERY.total_seconds(), 1)
+        await work.after(EVERY.total_seconds() * 1.1, 1)
+        await work.after(EVERY.total_seconds() * 1.1, 1)
+        await work.after(EVERY.total_seconds() * 1.1, 1)
+        both = replace(work.watch.account, repositories=("acme/web", "acme/new"))
+        work.watch.adopt(RepositoryList(both, ()))
+        names = work.watch.repositories.names
+        assert work.watch.overdue.among(names, work.now[0]) == []
+        late = work.now[0] + 3 * EVERY.total_seconds() + 1
+        assert "acme/new" in [found.repository for found in work.watch.overdue.among(names, late)]
