@@ -115,7 +115,8 @@ def news(text: str) -> Notice:
 async def test_a_state_file_that_can_not_be_written_is_told_once_and_so_is_its_end(
     tmp_path: Path, disk: Disk, receiver: Receiver
 ) -> None:
-    async with announcing(tmp_path, disk, notifier(receiver)) as (app, announcer):
+    deaf = replace(notifier(receiver, "deaf"), events=frozenset({NoticeEvent.EXECUTION}))
+    async with announcing(tmp_path, disk, notifier(receiver), deaf) as (app, announcer):
         await app.store.run(lambda store: store.outbox.due())
         await asyncio.sleep(0)
         disk.is_full = True

@@ -61,17 +61,15 @@ class Announcer:
 
     def state_failed(self, error: StateError) -> None:
         """Tell that the state file can't be written, without writing it down."""
-        now = self._app.clock()
-        if (
-            self._unwritable is not None
-            and now - self._unwritable < QUIET_ABOUT_STATE.total_seconds()
-        ):
+        now, last = self._app.clock(), self._unwritable
+        if last is not None and now - last < QUIET_ABOUT_STATE.total_seconds():
             return
         self._unwritable = now
         notice = _of_state(self._app, NoticeKind.BEGUN, str(error), error.hint or "")
-        for courier, _ in self._couriers.values():
-            if any(self._app.config.audience.of(notice)):
-                courier.send_directly(_message_of(notice, courier.notifier))
+        for notifier in self._app.config.audience.of(notice):
+            if notifier.name in self._couriers:
+                courier, _ = self._couriers[notifier.name]
+                courier.send_directly(_message_of(notice, notifier))
 
     async def run(self) -> None:
         """Until it is cancelled."""
