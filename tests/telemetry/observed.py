@@ -138,6 +138,7 @@ def _fits(value: float, expected: float | Callable[[float], bool]) -> bool:
 def document(address: str, directory: Path, **settings: Any) -> dict[str, Any]:
     """A config that polls one repository every second; `stages` are those of its pipeline, the
     rest goes to the account."""
+    notifiers = settings.pop("notifiers", [])
     stages = settings.pop("stages", [{"command": ["true"], "name": "go"}])
     account = {
         "name": "main",
@@ -162,6 +163,7 @@ def document(address: str, directory: Path, **settings: Any) -> dict[str, Any]:
             }
         ],
         "pipelines": [{"name": "deploy", "stages": stages}],
+        "notifiers": notifiers,
     }
 
 

@@ -183,12 +183,20 @@ async def bad_config(observed: Observed) -> None:
     observed.write({**observed.document, "pipelines": "none"})
 
 
+async def a_notifier_that_went(observed: Observed) -> None:
+    """What waits for it is given up when it is no longer in the config."""
+    await push("2.0")(observed)
+    await observed.wait_for("notifications", 1, notifier="ops", status="waiting")
+    observed.write({**observed.document, "notifiers": []})
+
+
 async def good_config_after_a_bad_one(observed: Observed) -> None:
     await bad_config(observed)
     await observed.wait_for("config_last_reload_successful", 0)
     observed.write(observed.document)
 
 
+NOBODY = [{"name": "ops", "webhook": {"url": "http://127.0.0.1:1/"}, "group": "0s"}]
 CASES = {
     "a repository that is polled again and again": Case(
         act=push(),
@@ -245,6 +253,19 @@ CASES = {
             row("executions_total", 1, pipeline="deploy", status="FAILED"),
             row("stage_seconds_count", 1, type="command", status="FAILED"),
         ),
+    ),
+    "a message that its notifier does not take": Case(
+        settings={"stages": [{"command": ["false"]}], "notifiers": NOBODY},
+        act=push("2.0"),
+        rows=(
+            row("notifications", 1, notifier="ops", status="waiting"),
+            row("notifications", 0, notifier="ops", status="dead"),
+        ),
+    ),
+    "a message of a notifier that is no more": Case(
+        settings={"stages": [{"command": ["false"]}], "notifiers": NOBODY},
+        act=a_notifier_that_went,
+        rows=(row("notifications", 1, notifier="ops", status="dead"),),
     ),
     "a run that waits": Case(
         settings={"stages": [{"wait": "1h"}]},

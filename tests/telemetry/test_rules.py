@@ -18,6 +18,7 @@ from watcher.telemetry.families import PREFIX, Count, Family, Reading, Timing
 from watcher.testing.registry import FakeRegistry
 
 ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 SHIPPED = ROOT / "deploy" / "monitoring" / "prometheus-rules.yaml"
 SPEC = yaml.safe_load(SHIPPED.read_text())["spec"]
@@ -75,6 +76,7 @@ async def test_what_is_exposed_is_what_the_page_has_by_name_and_type(tmp_path: P
     for what in (Reading.QUOTA_LIMIT, Reading.QUOTA_REMAINING, Reading.QUOTA_RESETS):
         exposed[what.value.name] = "gauge"  # where a registry says nothing of a quota
     exposed[Reading.CREDENTIAL_AGE.value.name] = "gauge"  # where there is no credential
+    exposed[Reading.MESSAGES.value.name] = "gauge"  # where there is no notifier
     assert exposed == {name: row.kind for name, row in TABLE.items()}
 
 
@@ -110,6 +112,7 @@ def test_each_alert_has_a_metric_a_severity_a_summary_and_a_place_in_the_runbook
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["summary"]
     assert rule["annotations"]["runbook"] == f"docs/operations.md#alert-{alert.lower()}"
+    assert f"\n### Alert {alert}\n" in RUNBOOK
 
 
 OK = f'{PREFIX}build_info{{job="w", instance="i", version="0"}}'
@@ -128,6 +131,7 @@ FIRING: dict[str, dict[str, str]] = {
     "EventsHeld": {f'{PREFIX}events_held{{trigger="t"}}': "0 3x60"},
     "ExecutionsFailing": {f'{PREFIX}executions_total{{status="FAILED"}}': "0x50 1x10"},
     "RollbackFailed": {f'{PREFIX}rollbacks_total{{result="failed"}}': "0x50 1x10"},
+    "NotificationsDead": {f'{PREFIX}notifications{{notifier="n", status="dead"}}': "0 1x60"},
     "StateNotWritable": {f'{PREFIX}state_failures_total{{during="bookkeeping"}}': "0+1x60"},
     "ConfigRejected": {f"{PREFIX}config_last_reload_successful": "1 0x60"},
     "EventLoopLate": {
@@ -150,6 +154,7 @@ RESTING: dict[str, dict[str, str]] = {
     "EventsHeld": {f'{PREFIX}events_held{{trigger="t"}}': "0x60"},
     "ExecutionsFailing": {f'{PREFIX}executions_total{{status="SUCCEEDED"}}': "0+1x60"},
     "RollbackFailed": {f'{PREFIX}rollbacks_total{{result="skipped"}}': "0+1x60"},
+    "NotificationsDead": {f'{PREFIX}notifications{{notifier="n", status="waiting"}}': "0 5x60"},
     "StateNotWritable": {
         f'{PREFIX}state_failures_total{{during="bookkeeping"}}': "0x55 1x5",
         f'{PREFIX}state_failures_total{{during="metrics"}}': "0+1x60",

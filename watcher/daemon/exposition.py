@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from watcher.core.health import HealthReport
+from watcher.core.message import MessageStatus
 from watcher.core.pipeline import FINAL_STATUSES, ExecutionStatus
 from watcher.core.verdict import Verdict
 from watcher.daemon import readings
@@ -26,6 +27,7 @@ STATE_SECONDS = 2.0
 """How long the state file may keep an answer waiting; Prometheus gives up after ten."""
 
 _UNFINISHED = [status for status in ExecutionStatus if not status.is_final]
+_UNSENT = [status.value for status in MessageStatus if status is not MessageStatus.SENT]
 
 
 class Exposition:
@@ -88,6 +90,10 @@ class Exposition:
         none = {(name, status): 0 for name in names for status in _UNFINISHED}
         for (name, status), number in {**none, **backlog.unfinished}.items():
             yield Sample(Reading.UNFINISHED, number, (name, status))
+        notifiers = [notifier.name for notifier in config.notifiers]
+        sent = {(name, status): 0 for name in notifiers for status in _UNSENT}
+        for (name, word), number in {**sent, **backlog.messages}.items():
+            yield Sample(Reading.MESSAGES, number, (name, word))
 
 
 def _read(store: Store) -> tuple[list[Sample], Backlog]:

@@ -32,10 +32,12 @@ from watcher.store.rows import (
 
 
 class Backlog(NamedTuple):
-    """How much waits or is under way: held events by trigger, runs by pipeline and status."""
+    """How much waits or is under way: held events by trigger, runs by pipeline and status, messages
+    that were not sent by notifier and status."""
 
     held: Mapping[str, int]
     unfinished: Mapping[tuple[str, ExecutionStatus], int]
+    messages: Mapping[tuple[str, str], int]
 
 
 def submit(db: sqlite3.Connection, new: NewExecution, parent: str | None = None) -> bool:

@@ -57,6 +57,14 @@ def due(db: sqlite3.Connection, now: float) -> dict[str, bool]:
     return {name: bool(asked) for name, asked in rows}
 
 
+def unsent(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """How many messages of each notifier wait or are dead, by notifier and status."""
+    rows = db.execute(
+        "SELECT notifier, status, count(*) FROM message WHERE status <> 'sent' GROUP BY 1, 2"
+    )
+    return {(notifier, status): number for notifier, status, number in rows}
+
+
 def hasten(db: sqlite3.Connection, now: float) -> None:
     """Let nothing gather any longer."""
     db.execute(

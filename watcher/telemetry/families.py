@@ -205,6 +205,13 @@ class Reading(Enum):
         "Events that wait for `watcher events release` or `drop`.",
         "trigger",
     )
+    MESSAGES = Family(
+        "notifications",
+        "Messages of notifiers that were not sent: `waiting`, or `dead` after three days of "
+        "trying. `watcher notify ls` says why; `retry` or `drop` ends it.",
+        "notifier",
+        "status",
+    )
     UNFINISHED = Family(
         "executions_unfinished",
         "Executions that have not ended. WAITING may be a person's approval; QUEUED that only "
