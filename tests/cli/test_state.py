@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -63,6 +65,21 @@ def test_a_check_says_how_large_the_file_is_and_what_is_over(polled: Bench) -> N
     assert shape["over"] == {"executions": 1}
     assert shape["size"] > 0
     assert "over, by the config's retention: executions 1" in polled.run("state", "check").stdout
+
+
+def test_a_pass_lets_go_of_what_is_over_once_a_day(polled: Bench) -> None:
+    for _ in range(3):
+        polled.run("trigger", "web", "--tag", "1.0", "--wait")
+    config = polled.directory / "config.yaml"
+    config.write_text("retention: {executions: 2}\n" + config.read_text())
+    polled.run("run", "--once")
+    assert len(polled.json("executions")) == 3, "the last round was less than a day ago"
+    with closing(sqlite3.connect(polled.directory / "watcher.db")) as state, state:
+        state.execute("UPDATE retention SET looked = looked - 86400, reckoned = reckoned - 86400")
+    done = polled.run("run", "--once", "--log-format", "json")
+    (line,) = [json.loads(line) for line in done.stderr.splitlines() if "state_pruned" in line]
+    assert (line["executions"], line["level"]) == (1, "info")
+    assert len(polled.json("executions")) == 2
 
 
 @pytest.mark.parametrize("words", [("backup", "mine"), ("export", "mine")])

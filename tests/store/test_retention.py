@@ -11,6 +11,9 @@ from tests.store.builders import NOW, baseline, digest, fired, held, pipeline, r
 from watcher.core import stepping
 from watcher.core.delivery import Delivery, DeliveryOutcome
 from watcher.core.deployment import Bundle, Rejection
+from watcher.core.message import MessageStatus
+from watcher.core.notice import Notice, NoticeEvent, NoticeKind
+from watcher.core.notifier import Audience, Notifier
 from watcher.core.pipeline import Done, Execution, Failed, NewExecution, Waiting
 from watcher.core.retention import STRIDE, Retention, reckoned
 from watcher.errors import UsageError
@@ -297,6 +300,23 @@ def test_what_commands_were_told_is_let_go_after_a_day(store: Store) -> None:
     waits = store.request("poll", {})
     assert prune(store, age=DAY * 2) == {"requests": 3}
     assert [request.id for request in store.pending_requests()] == [waits]
+
+
+def test_messages_that_no_notifier_took_are_let_go_as_activity_is(store: Store) -> None:
+    notice = Notice(
+        event=NoticeEvent.CONFIG_REJECTED,
+        kind=NoticeKind.BEGUN,
+        subject="config.yaml",
+        text="no",
+        time=NOW.timestamp(),
+    )
+    store.outbox.tell(notice)
+    store.outbox.fill(Audience((Notifier(name="ops"),)))
+    store.outbox.bury_orphans([])
+    assert prune(store, age=89 * DAY) == {}
+    assert len(store.outbox.messages(MessageStatus.DEAD)) == 1
+    assert prune(store, age=91 * DAY) == {"messages": 1}
+    assert store.outbox.messages() == []
 
 
 # Rounds

@@ -195,6 +195,20 @@ def _remove_deliveries(db: sqlite3.Connection, found: Iterable[object]) -> None:
     db.executemany("DELETE FROM delivery WHERE id = ?", ((each,) for each in found))
 
 
+def _dead_messages(
+    db: sqlite3.Connection, retention: Retention, moment: float
+) -> Iterator[Together]:
+    """What no notifier took, and nobody asked for since."""
+    return db.execute(
+        "SELECT id FROM message WHERE status = 'dead' AND coalesce(finished, created) < ?",
+        (moment - retention.activity.total_seconds(),),
+    )
+
+
+def _remove_messages(db: sqlite3.Connection, found: Iterable[object]) -> None:
+    db.executemany("DELETE FROM message WHERE id = ?", ((each,) for each in found))
+
+
 # A table whose rows are over some day gets its kind here.
 _KINDS = (
     _Kind("activity", _old_activity, _remove_activity),
@@ -202,4 +216,5 @@ _KINDS = (
     _Kind("texts", _old_texts, _empty_texts),
     _Kind("requests", _old_requests, _remove_requests),
     _Kind("deliveries", _old_deliveries, _remove_deliveries),
+    _Kind("messages", _dead_messages, _remove_messages),
 )
