@@ -1,6 +1,6 @@
 """The daemon: watches, runner, bookkeeping and requests as tasks of one group, until a signal.
 
-Only this module starts tasks and owns signals. If one of the root tasks dies, the process ends
+This module owns signals and the group of all tasks. If one of the root tasks dies, the process ends
 and its supervisor starts it again: everything that matters is in the state file. SIGTERM stops
 polling and lets stages reach a safe point within 20 s; a second signal ends at once; SIGHUP or a
 changed config file reloads, and a bad file keeps what was (SPEC 8).
@@ -16,12 +16,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from watcher.config.load import Config
-from watcher.core.account import Account
 from watcher.core.health import BOOKKEEPING
 from watcher.daemon.announcing import Announcer
-from watcher.daemon.app import App, Member, opened
+from watcher.daemon.app import App, opened
+from watcher.daemon.at_work import AccountsAtWork
 from watcher.daemon.measuring import measured
+from watcher.daemon.reload import LoadConfig, Reload
 from watcher.daemon.requests import RequestDesk
 from watcher.daemon.supervision import OPENING, Supervision
 from watcher.daemon.upkeep import HOURLY, let_go_if_due
@@ -29,10 +29,9 @@ from watcher.daemon.vitals import Patience, Vitals
 from watcher.engine.poll_outcome import PollOutcome
 from watcher.engine.rules import Rules
 from watcher.engine.ticker import Ticker
-from watcher.engine.watch import AccountWatch
-from watcher.errors import ConfigError, ListenError, StateError, WatcherError
+from watcher.errors import ConfigError, StateError, WatcherError
 from watcher.telemetry.events import Event
-from watcher.telemetry.families import Count, ReloadResult, StateUse
+from watcher.telemetry.families import Count, StateUse
 from watcher.telemetry.log import Log
 from watcher.telemetry.systemd import ServiceManager
 
@@ -51,8 +50,6 @@ SWITCH_SECONDS = 0.001
 """After which the state's thread lets the event loop have its turn: of Python's usual 5 ms each
 poll would wait many while a large repository is read."""
 
-LoadConfig = Callable[[], Config]
-
 
 class Service:
     """One daemon around one App."""
@@ -66,27 +63,29 @@ class Service:
         patience: Patience | None = None,
     ) -> None:
         self._app = app
-        self._load = load
         self._ticker = Ticker()
-        self._watches: dict[str, AccountWatch] = {}
-        self._workers: dict[str, list[asyncio.Task[None]]] = {}
-        self._desk = RequestDesk(app, self._watches)
+        self._accounts = AccountsAtWork(app, self._ticker, on_outcome=self._noticed)
+        watches = self._accounts.watches
+        self._desk = RequestDesk(app, watches)
         self._announcer = Announcer(app)
         self._stop = asyncio.Event()
-        self._signature = app.config.loaded
-        self._reloading = asyncio.Lock()
         self._jobs: set[asyncio.Task[None]] = set()
         self._flush_now = self._job(self._flush)
-        self.vitals = Vitals(
-            self._watches, self._ticker, app.store, clock=app.clock, patience=patience
-        )
+        self.vitals = Vitals(watches, self._ticker, app.store, clock=app.clock, patience=patience)
         self._supervision = Supervision(
             manager or ServiceManager(),
             self.vitals,
-            self._watches,
+            watches,
             lambda: app.runner().running,
             log=app.log,
             clock=app.clock,
+        )
+        self._reload = Reload(
+            app,
+            load,
+            self._accounts,
+            announcer=self._announcer,
+            supervision=self._supervision,
         )
         self._webhooks: Webhooks | None = None
 
@@ -104,23 +103,10 @@ class Service:
                 self._take_webhooks(self._webhooks)
             runner_task = group.create_task(runner.run(), name="runner")
             announcing = group.create_task(self._announcer.run(), name="announcer")
-            for name in app.members:
-                self._start(name)
-                self._watches[name].make_contact()
+            self._accounts.start_all(group)
             self.vitals.begin()
             supervising = group.create_task(self._supervision.run(), name="supervision")
-            self._ticker.every("bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING)
-            self._ticker.every(
-                "recognition",
-                RECOGNITION_LOOK,
-                self._job(self._recognise),
-                first=timedelta(0),
-            )
-            self._ticker.every(
-                "retention", RETENTION_LOOK, self._job(self._let_go), first=FIRST_RETENTION
-            )
-            self._ticker.every("config", CONFIG_LOOK, self._job(self._look_at_config))
-            self._ticker.every("state", STATE_LOOK, self._job(self._look_at_state))
+            self._plan_jobs()
             self._ticker.start()
             app.log.info(Event.STARTED, accounts=len(app.members), state=str(app.config.state))
             await self._stop.wait()
@@ -141,6 +127,15 @@ class Service:
     def stop(self) -> None:
         self._stop.set()
 
+    def _plan_jobs(self) -> None:
+        """What is done again and again, besides the polls."""
+        every, job = self._ticker.every, self._job
+        every("bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING)
+        every("recognition", RECOGNITION_LOOK, job(self._recognise), first=timedelta(0))
+        every("retention", RETENTION_LOOK, job(self._let_go), first=FIRST_RETENTION)
+        every("config", CONFIG_LOOK, job(self._reload.if_changed))
+        every("state", STATE_LOOK, job(self._look_at_state))
+
     async def _http_server(self) -> HttpServer | None:
         """The HTTP side, which can be connected to from now on; raises ListenError and
         StateError."""
@@ -151,8 +146,8 @@ class Service:
         from watcher.daemon.http_side import http_server
         from watcher.daemon.webhooks import opened as opened_webhooks
 
-        self._webhooks = await opened_webhooks(self._app, self._watches)
-        desk = Desk(self._app, self._watches, self._take_over)
+        self._webhooks = await opened_webhooks(self._app, self._accounts.watches)
+        desk = Desk(self._app, self._accounts.watches, self._take_over)
         return http_server(self._app, desk, self.vitals, self._webhooks, settings)
 
     def _take_webhooks(self, webhooks: Webhooks) -> None:
@@ -160,52 +155,12 @@ class Service:
         self._ticker.every("deliveries", DELIVERY_WRITE, self._job(webhooks.log.write))
         self._jobs.add(self._group.create_task(webhooks.callbacks.run(), name="callbacks"))
 
-    def _start(self, name: str) -> None:
-        """Set one account to work: its schedule, and as many workers as it may have."""
-        app = self._app
-        member = app.members[name]
-        watch = AccountWatch(
-            member.account,
-            member.client,
-            member.poller,
-            app.board,
-            member.repositories,
-            clock=app.clock,
-            log=app.log,
-            on_outcome=self._noticed,
-            on_sooner=lambda: self._ticker.sooner(f"account {name}"),
-        )
-        watch.start()
-        self._watches[name] = watch
-        self._workers[name] = [
-            self._group.create_task(watch.work(), name=f"poll {name} {number}")
-            for number in range(member.account.limits.concurrency)
-        ]
-        self._ticker.when_due(f"account {name}", watch.next_due, watch.enqueue_due)
-
-    async def _end(self, name: str, successor: Member | None = None) -> None:
-        """Stop an account's work. A successor takes its place before its client closes, so that
-        no run under way misses the account."""
-        self._ticker.remove(f"account {name}")
-        self._watches.pop(name, None)
-        workers = self._workers.pop(name, [])
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-        self._app.wake_runner()  # a worker may have been stopped just when its poll was recorded
-        member = self._app.members.pop(name, None)
-        if successor is not None:
-            self._app.members[name] = successor
-        if member is not None:
-            await member.client.aclose()
-
     async def _stop_polling(self) -> None:
         await self._ticker.stop()
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
-        for name in list(self._watches):
-            await self._end(name)
+        await self._accounts.end_all()
 
     def _noticed(self, outcome: PollOutcome) -> None:
         if outcome.executions or outcome.error is not None:
@@ -267,66 +222,11 @@ class Service:
         if self._webhooks is not None:
             await self._webhooks.look_at_switches()
 
-    async def _look_at_config(self) -> None:
-        signature = self._app.config.signature()
-        if signature != self._signature:
-            self._signature = signature
-            await self._reload()
-
-    async def _reload(self) -> None:
-        """Take over a new config; accounts that did not change go on undisturbed."""
-        async with self._reloading:
-            self._supervision.reloading()
-            refused = await self._read_anew()
-            self._supervision.reloaded(refused)
-            self._app.config_is_current = refused is None
-            result = ReloadResult.LOADED if refused is None else ReloadResult.REJECTED
-            self._app.meter.count(Count.CONFIG_RELOADS, result)
-
-    async def _read_anew(self) -> str | None:
-        """None, or why the new config is refused."""
-        app = self._app
-        try:
-            config = await asyncio.to_thread(self._load)
-            _check_unchanged(app.config, config)
-            switches = await app.store.run(lambda store: store.enabled_overrides())
-        except (ConfigError, ListenError, StateError) as error:
-            app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
-            self._announcer.config_read(error)
-            return str(error)
-        await self._adopt(config, switches)
-        self._announcer.config_read(None)
-        self._signature = config.loaded
-        app.config_loaded = app.clock()
-        app.log.info(Event.CONFIG_LOADED, accounts=len(config.accounts))
-        return None
-
-    async def _adopt(self, config: Config, switches: Mapping[str, bool]) -> None:
-        app = self._app
-        before = {account.name: account for account in app.config.accounts}
-        after = {account.name: account for account in config.accounts}
-        app.config = config
-        app.use(Rules.of(config.triggers, config.pipelines, switches))
-        for name in before.keys() - after.keys():
-            await self._end(name)
-        for name, account in after.items():
-            await self._take_account(account, before.get(name))
-
-    async def _take_account(self, account: Account, before: Account | None) -> None:
-        app = self._app
-        if before == account and account.name in self._watches:
-            member = app.members[account.name]
-            member.repositories = app.repositories(account)
-            self._watches[account.name].adopt(member.repositories)
-            return
-        await self._end(account.name, successor=app.member(account))
-        self._start(account.name)
-
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_signal)
-        loop.add_signal_handler(signal.SIGHUP, self._job(self._reload))
+        loop.add_signal_handler(signal.SIGHUP, self._job(self._reload.now))
 
     def _stop_signal(self) -> None:
         """The first signal stops in order; after it the default action holds: the second kills."""
@@ -380,14 +280,6 @@ def run(
         log.error(Event.INTERNAL_ERROR, error=repr(_first(group)))
         return 1
     return 0
-
-
-def _check_unchanged(before: Config, after: Config) -> None:
-    """What is opened once, at the start. Raises StateError and ListenError."""
-    if after.state != before.state:
-        raise StateError("the state file can't change while running; restart for it")
-    if after.http != before.http:
-        raise ListenError("`http` can't change while running; restart for it")
 
 
 def _first(error: BaseException) -> BaseException:
