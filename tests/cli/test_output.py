@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from watcher.cli import output
-from watcher.views.times import rfc3339
+from watcher.core.times import rfc3339
 
 
 class Terminal(io.StringIO):
@@ -136,7 +136,7 @@ def test_a_time_of_another_day_has_its_date() -> None:
     ],
 )
 def test_scripts_see_rfc3339_in_utc(when: datetime | float) -> None:
-    assert rfc3339(when) == "2025-05-01T12:00:00Z"
+    assert rfc3339(when) == "2025-05-01T12:00:00.000Z"
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def account(
         name="hub",
         registry="registry.example.com",
         statuses=statuses,
-        interval=timedelta(minutes=1),
+        limit=timedelta(minutes=3),
         since=None if since is None else NOW - since,
         is_parked=is_parked,
     )
@@ -163,13 +163,13 @@ POLLED = {
     "one was never polled with success": (account(status(success=None), *WELL), False),
     "one is late": (account(status(success=900, check=900), *WELL), False),
     "none was due": (
-        replace(account(status(success=900, check=900)), interval=timedelta(hours=1)),
+        replace(account(status(success=900, check=900)), limit=timedelta(hours=3)),
         True,
     ),
     "one is due and was left out": (
         replace(
             account(replace(status(success=900, check=900), next_check=NOW - 120)),
-            interval=timedelta(hours=1),
+            limit=timedelta(hours=3),
         ),
         False,
     ),

@@ -41,7 +41,7 @@ def test_a_repository_is_stale_only_when_its_status_can_not_just_be_late(
     age: float, lag: timedelta, state: RepositoryState
 ) -> None:
     found = status(last_check=NOW - age, last_success=NOW - age)
-    assert repository_state(found, now=NOW, interval=INTERVAL, lag=lag) is state
+    assert repository_state(found, now=NOW, limit=3 * INTERVAL + lag) is state
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_repository_is_overdue_whatever_kept_it_from_being_polled(
     last_success: float | None, now: float, *, overdue: bool
 ) -> None:
     failing = RepositoryStatus(account="a", repository="r", last_success=last_success, failures=3)
-    found = is_overdue(failing, now=now, since=0.0, interval=timedelta(minutes=1))
+    found = is_overdue(failing, now=now, since=0.0, limit=timedelta(minutes=3))
     assert found is overdue
 
 

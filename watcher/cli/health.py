@@ -18,7 +18,7 @@ from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK
 from watcher.cli.session import load_config, read_store
-from watcher.core.health import BOOKKEEPING, STALE_INTERVALS, Ailment, Complaint, is_overdue
+from watcher.core.health import BOOKKEEPING, Ailment, Complaint, is_overdue, stale_limit
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,15 +147,13 @@ def _stale(config: Config, now: float) -> Iterator[Complaint]:
     """Repositories without a success for too long. What was never polled yet is no complaint: it
     is not known since when that is so."""
     from watcher.cli.status import watched
-    from watcher.core.schedule import interval
 
     with read_store(config) as store:
         for account in config.accounts:
-            gap = interval(account.poll, now)
-            limit = (account.stale_after or gap * STALE_INTERVALS) + BOOKKEEPING
+            limit = stale_limit(account, now) + BOOKKEEPING
             for status in watched(config, account, store):
                 if status.last_success is not None and is_overdue(
-                    status, now=now, since=0.0, interval=gap, stale_after=limit
+                    status, now=now, since=0.0, limit=limit
                 ):
                     about = f"{account.name}/{status.repository}"
                     ago = output.length(now - status.last_success)

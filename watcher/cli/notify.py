@@ -17,8 +17,8 @@ from watcher.cli.failure import FAILED, OK
 from watcher.cli.session import load_config, open_store, read_store
 from watcher.config.lookup import find_notifier
 from watcher.core.message import Message, MessageStatus
+from watcher.core.times import rfc3339
 from watcher.errors import UsageError, WatcherError
-from watcher.views.times import rfc3339
 
 if TYPE_CHECKING:
     from watcher.core.notifier import Notifier

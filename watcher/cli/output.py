@@ -42,7 +42,7 @@ def print_json(value: object) -> None:
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        from watcher.views.times import rfc3339
+        from watcher.core.times import rfc3339
 
         return rfc3339(value)
     if isinstance(value, Path):

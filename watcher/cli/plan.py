@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import load_config, read_store
-from watcher.views.times import rfc3339
+from watcher.core.times import rfc3339
 
 if TYPE_CHECKING:
     from watcher.cli.prediction import AccountCost, Cost

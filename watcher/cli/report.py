@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.cli import output
 from watcher.cli.session import read_store
+from watcher.core.times import rfc3339
 from watcher.core.verdict import Verdict
 from watcher.views.executions import execution_json
-from watcher.views.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

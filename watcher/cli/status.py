@@ -89,7 +89,7 @@ def _rows(
     config: Config, store: Store | None, selection: str | None, now: float
 ) -> Iterator[dict[str, Any]]:
     from watcher.core.health import BOOKKEEPING
-    from watcher.views.repositories import repository_json
+    from watcher.views.repositories import RepositoryRows
 
     chosen, repository = select(config, selection)
     blocked = store.blocked() if store is not None else {}
@@ -98,9 +98,10 @@ def _rows(
     for account in config.accounts:
         if chosen not in (None, account.name):
             continue
+        rows = RepositoryRows(account, blocked, now, attended=attended, lag=lag)
         for found in watched(config, account, store):
             if repository in (None, found.repository):
-                yield repository_json(account, found, blocked, now, attended=attended, lag=lag)
+                yield rows.row(found)
 
 
 def _is_attended(config: Config) -> bool:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from watcher.core.health import STALE_INTERVALS, is_overdue
-from watcher.core.message import rfc3339
 from watcher.core.notice import NoticeEvent, Trouble
 from watcher.core.poll import RepositoryStatus
 from watcher.core.schedule import LONGEST_BACKOFF
+from watcher.core.times import rfc3339
 
 Over = tuple[Trouble, str]
 LATE = 60.0
@@ -26,13 +26,12 @@ LATE = 60.0
 class WatchedAccount:
     """An account with the status of each repository that it watches now. `since` is when this
     process began to poll it, or saw its registry come back; None where each pass is a process of
-    its own."""
+    its own. After `limit` without a success a repository is stale."""
 
     name: str
     registry: str
     statuses: tuple[RepositoryStatus, ...]
-    interval: timedelta
-    stale_after: timedelta | None = None
+    limit: timedelta
     is_parked: bool = False
     since: float | None = None
 
@@ -52,13 +51,7 @@ class WatchedAccount:
 
     def is_overdue(self, status: RepositoryStatus, now: float) -> bool:
         """See core.health."""
-        return is_overdue(
-            status,
-            now=now,
-            since=self.since or 0.0,
-            interval=self.interval,
-            stale_after=self.stale_after,
-        )
+        return is_overdue(status, now=now, since=self.since or 0.0, limit=self.limit)
 
     def late(self, now: float) -> list[RepositoryStatus]:
         return [status for status in self.statuses if self.is_late(status, now)]

@@ -63,13 +63,11 @@ def is_overdue(
     *,
     now: float,
     since: float,
-    interval: timedelta,
-    stale_after: timedelta | None = None,
+    limit: timedelta,
 ) -> bool:
-    """Whether a repository had no successful poll for too long, also where that is known to fail
-    or to be parked. Times are seconds since the epoch; `since` is when polling began, or when the
-    clock was last set: a success in the future says nothing."""
-    limit = stale_after if stale_after is not None else interval * STALE_INTERVALS
+    """Whether a repository had no successful poll for longer than `limit`, also where that is
+    known to fail or to be parked. Times are seconds since the epoch; `since` is when polling
+    began, or when the clock was last set: a success in the future says nothing."""
     last = since
     if status.last_success is not None and status.last_success <= now:
         last = max(status.last_success, since)
@@ -80,14 +78,12 @@ def repository_state(
     status: RepositoryStatus,
     *,
     now: float,
-    interval: timedelta,
-    stale_after: timedelta | None = None,
+    limit: timedelta,
     blocked_until: float | None = None,
-    lag: timedelta = timedelta(0),
 ) -> RepositoryState:
-    """What a person has to know first. Times are seconds since the epoch; `blocked_until` is when
-    its host or account may be asked again, `lag` how old the status itself may be. Failing says
-    more than stale, so it goes before it."""
+    """What a person has to know first. Times are seconds since the epoch; `limit` is after how
+    long without a success it is stale, `blocked_until` when its host or account may be asked
+    again. Failing says more than stale, so it goes before it."""
     if blocked_until is not None and blocked_until > now:
         return RepositoryState.PARKED
     if status.failures or (status.last_error and status.last_success is None):
@@ -96,8 +92,7 @@ def repository_state(
         return RepositoryState.QUARANTINED
     if status.last_success is None:
         return RepositoryState.PENDING
-    limit = stale_after if stale_after is not None else interval * STALE_INTERVALS
-    if now - status.last_success > (limit + lag).total_seconds():
+    if now - status.last_success > limit.total_seconds():
         return RepositoryState.STALE
     return RepositoryState.OK
 

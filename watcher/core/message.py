@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from watcher.core.notice import NoticeEvent, NoticeKind
 from watcher.core.pipeline import ExecutionStatus
+from watcher.core.times import rfc3339
 
 Json = Any
 
@@ -113,12 +113,6 @@ class Message:
         if self.event == NoticeEvent.EXECUTION:
             return f"executions {self.kind}"
         return _OF_MANY.get((self.event, self.kind), f"notices of {self.event}: {self.kind}")
-
-
-def rfc3339(seconds: float) -> str:
-    """In UTC, with milliseconds (SPEC 8)."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _published(item: Mapping[str, Json]) -> dict[str, Json]:

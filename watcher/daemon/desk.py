@@ -16,7 +16,7 @@ from watcher.core.account import Account
 from watcher.core.pipeline import ExecutionStatus
 from watcher.core.poll import RepositoryStatus
 from watcher.core.verdict import NOT_EVENTS, Verdict
-from watcher.daemon.app import App
+from watcher.daemon.app import App, Member
 from watcher.engine import by_hand, firing
 from watcher.engine.firing import Wish
 from watcher.engine.watch import AccountWatch
@@ -26,7 +26,7 @@ from watcher.views.deliveries import delivery_json
 from watcher.views.executions import execution_json
 from watcher.views.hosts import HostFacts, hosts_json
 from watcher.views.rejections import rejection_json
-from watcher.views.repositories import repository_json
+from watcher.views.repositories import RepositoryRows
 from watcher.views.triggers import trigger_json
 
 Shape = dict[str, Any]
@@ -58,18 +58,32 @@ class Desk:
     ) -> list[Shape]:
         if account is not None:
             repository = canonical(self._app.config, account, repository)
-        blocked, now = self._app.hosts.parking.blocked(), self._app.clock()
-        rows: list[Shape] = []
-        for number, (owner, status) in enumerate(self._watched()):
-            if number % _AT_ONCE == _AT_ONCE - 1:
+        found: list[Shape] = []
+        for member in list(self._app.members.values()):
+            if account in (None, member.account.name):
+                await self._add_rows(found, member, limit, repository, states)
+        return found
+
+    async def _add_rows(
+        self,
+        found: list[Shape],
+        member: Member,
+        limit: int,
+        repository: str | None,
+        states: Collection[str],
+    ) -> None:
+        app = self._app
+        blocked = app.hosts.parking.blocked()
+        rows = RepositoryRows(member.account, blocked, app.clock(), attended=True)
+        for number, name in enumerate(member.repositories.names, 1):
+            if len(found) == limit:
+                return
+            if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            if account in (None, owner.name) and repository in (None, status.repository):
-                row = repository_json(owner, status, blocked, now, attended=True)
+            if repository in (None, name):
+                row = rows.row(app.board.get(member.account.name, name))
                 if not states or row["state"] in states:
-                    rows.append(row)
-            if len(rows) == limit:
-                break
-        return rows
+                    found.append(row)
 
     async def hosts(self, account: str | None) -> list[Shape]:
         app = self._app

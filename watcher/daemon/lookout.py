@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from watcher.core import freshness, schedule
+from watcher.core import freshness
 from watcher.core.freshness import Settlement, WatchedAccount
+from watcher.core.health import stale_limit
 from watcher.core.notice import NoticeEvent, Trouble
 from watcher.daemon.app import App, Member
 from watcher.engine.poll_outcome import PollOutcome
@@ -87,8 +88,7 @@ class Lookout:
             name=account.name,
             registry=account.registry.name,
             statuses=tuple(app.board.get(account.name, n) for n in member.repositories.names),
-            interval=schedule.interval(account.poll, app.clock()),
-            stale_after=account.stale_after,
+            limit=stale_limit(account, app.clock()),
             is_parked=member.client.parked_until is not None,
             since=since if self._is_daemon else None,
         )

@@ -13,7 +13,6 @@ from watcher import __version__
 from watcher.core.health import Ailment, HealthReport, repository_state, stale_limit
 from watcher.core.host import Counted, Counts, parking_key, place_of
 from watcher.core.poll import RepositoryState, RepositoryStatus
-from watcher.core.schedule import interval
 from watcher.daemon.app import App, Member
 from watcher.telemetry.families import Reading
 from watcher.telemetry.metrics import Sample
@@ -58,18 +57,12 @@ async def of_repositories(app: App) -> list[Sample]:
 async def _tally(app: App, member: Member) -> _Tally:
     account, names = member.account, member.repositories.names
     tally, now = _Tally(), app.clock()
-    gap, limit = interval(account.poll, now), stale_limit(account, now)
+    limit = stale_limit(account, now)
     until = app.hosts.blocked_until(account)
     for start in range(0, len(names), AT_ONCE):
         for name in names[start : start + AT_ONCE]:
             status = app.board.get(account.name, name)
-            state = repository_state(
-                status,
-                now=now,
-                interval=gap,
-                stale_after=limit,
-                blocked_until=until,
-            )
+            state = repository_state(status, now=now, limit=limit, blocked_until=until)
             tally.add(status, state)
         await asyncio.sleep(0)
     return tally

@@ -53,6 +53,6 @@ class Overdue:
             if last is not None and fresh <= last <= now:
                 continue
             since = max(self._since, self._joined.get(name, 0.0))
-            if is_overdue(status, now=now, since=since, interval=limit, stale_after=limit):
+            if is_overdue(status, now=now, since=since, limit=limit):
                 found.append(status)
         return found

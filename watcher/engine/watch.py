@@ -117,15 +117,9 @@ class AccountWatch:
         names = self.repositories.names
         if self.parked_until is not None:
             return Counter({RepositoryState.PARKED: len(names)} if names else ())
-        interval = schedule.interval(self.account.poll, now)
         limit = self.overdue.limit(now)
         return Counter(
-            repository_state(
-                self._board.get(self.account.name, name),
-                now=now,
-                interval=interval,
-                stale_after=limit,
-            )
+            repository_state(self._board.get(self.account.name, name), now=now, limit=limit)
             for name in names
         )
 

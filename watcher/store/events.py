@@ -10,12 +10,13 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from watcher.core.change import Change, ChangeKind, TriggerState
 from watcher.core.pipeline import Json, NewExecution
 from watcher.core.poll import PollRecord
+from watcher.core.times import rfc3339
 from watcher.core.trigger import Trigger, raised
 from watcher.core.verdict import Decision, Verdict
 from watcher.errors import UnknownName, UsageError
@@ -234,14 +235,6 @@ def outlive(db: sqlite3.Connection, execution: str) -> None:
     for (event,) in events:
         _keep(db, event, _as_new(db, execution))
         db.execute("UPDATE decision SET execution = NULL WHERE id = ?", (event,))
-
-
-def rfc3339(seconds: float | None) -> str | None:
-    """A time as SPEC 8 wants it: RFC 3339 in UTC, with milliseconds."""
-    if seconds is None:
-        return None
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _write_decision(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from watcher.core.delivery import Delivery
-from watcher.views.times import rfc3339
+from watcher.core.times import rfc3339
 
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:

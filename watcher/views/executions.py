@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from watcher.views.times import rfc3339
+from watcher.core.times import rfc3339
 
 if TYPE_CHECKING:
     from watcher.core.pipeline import Execution, StageRun

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from watcher.core.account import Account
 from watcher.core.host import Counted, Counts, Quota, Recognition, parking_key, place_of
+from watcher.core.times import rfc3339
 from watcher.registry.quirks import dialect_of
-from watcher.views.times import rfc3339
 
 Shape = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from watcher.core.deployment import Rejection
-from watcher.views.times import rfc3339
+from watcher.core.times import rfc3339
 
 
 def rejection_json(rejection: Rejection) -> dict[str, Any]:

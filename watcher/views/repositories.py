@@ -1,4 +1,4 @@
-"""One row of `watcher status`: how a repository fares, from its bookkeeping (SPEC 8). Pure."""
+"""The rows of `watcher status`: how repositories fare, from its bookkeeping (SPEC 8). Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from watcher.core.account import Account
-from watcher.core.health import planned_check, repository_state
+from watcher.core.health import planned_check, repository_state, stale_limit
 from watcher.core.host import place_of
 from watcher.core.poll import RepositoryStatus
 from watcher.core.schedule import interval
+from watcher.core.times import rfc3339
 from watcher.core.trigger import Trigger
 from watcher.engine.repositories import RepositoryList
-from watcher.views.times import rfc3339
 
 Shape = dict[str, Any]
 
@@ -31,40 +31,47 @@ def watched(
     ]
 
 
-def repository_json(
-    account: Account,
-    found: RepositoryStatus,
-    blocked: Mapping[str, float],
-    now: float,
-    *,
-    attended: bool,
-    lag: timedelta = timedelta(0),
-) -> Shape:
-    """`blocked` is until when hosts and accounts may not be asked; `attended` says that a daemon
-    keeps to its plans, `lag` how old the status may be."""
-    gap = interval(account.poll, now)
-    until, parked_by = parked(account, blocked, now)
-    state = repository_state(
-        found,
-        now=now,
-        interval=gap,
-        stale_after=account.stale_after,
-        blocked_until=until,
-        lag=lag,
-    )
-    due = planned_check(found, now=now, interval=gap) if attended else _left(found.next_check, now)
-    return {
-        "account": found.account,
-        "repository": found.repository,
-        "state": state.value,
-        "tags": found.tags,
-        "last_check": rfc3339(found.last_check),
-        "last_success": rfc3339(found.last_success),
-        "last_error": found.last_error,
-        "next_check": rfc3339(due),
-        "parked_until": rfc3339(until),
-        "parked_by": parked_by,
-    }
+class RepositoryRows:
+    """The rows of one account's repositories at one moment (seconds since the epoch). `blocked` is
+    until when hosts and accounts may not be asked; `attended` says that a daemon keeps to its
+    plans, `lag` how old the statuses may be."""
+
+    def __init__(
+        self,
+        account: Account,
+        blocked: Mapping[str, float],
+        now: float,
+        *,
+        attended: bool,
+        lag: timedelta = timedelta(0),
+    ) -> None:
+        self._now = now
+        self._interval = interval(account.poll, now)
+        self._limit = stale_limit(account, now) + lag
+        self._until, self._parked_by = parked(account, blocked, now)
+        self._attended = attended
+
+    def row(self, found: RepositoryStatus) -> Shape:
+        """As `watcher status --json` has it."""
+        now, until = self._now, self._until
+        state = repository_state(found, now=now, limit=self._limit, blocked_until=until)
+        return {
+            "account": found.account,
+            "repository": found.repository,
+            "state": state.value,
+            "tags": found.tags,
+            "last_check": rfc3339(found.last_check),
+            "last_success": rfc3339(found.last_success),
+            "last_error": found.last_error,
+            "next_check": rfc3339(self._due(found)),
+            "parked_until": rfc3339(until),
+            "parked_by": self._parked_by,
+        }
+
+    def _due(self, found: RepositoryStatus) -> float | None:
+        if self._attended:
+            return planned_check(found, now=self._now, interval=self._interval)
+        return _left(found.next_check, self._now)
 
 
 def parked(
