@@ -5,9 +5,7 @@ builds and runs it, where that can be done.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,10 +123,7 @@ def test_the_dockerfile_keeps_the_rule(rule: str) -> None:
 
 
 def test_hadolint_has_nothing_to_say() -> None:
-    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    hadolint = shutil.which("hadolint", path=places)
-    if hadolint is None:
-        pytest.skip("hadolint is not installed; the rules above are its own, by hand")
+    hadolint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run(
         [hadolint, "--no-color", DOCKERFILE], capture_output=True, text=True, check=False
     )
