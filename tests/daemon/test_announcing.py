@@ -115,7 +115,7 @@ def news(text: str) -> Notice:
 async def test_a_state_file_that_can_not_be_written_is_told_once_and_so_is_its_end(
     tmp_path: Path, disk: Disk, receiver: Receiver
 ) -> None:
-    deaf = replace(notifier(receiver, "deaf"), events=frozenset({NoticeEvent.EXECUTION}))
+    deaf = notifier(receiver, "deaf")._replace(events=frozenset({NoticeEvent.EXECUTION}))
     async with announcing(tmp_path, disk, notifier(receiver), deaf) as (app, announcer):
         await app.store.run(lambda store: store.outbox.due())
         await asyncio.sleep(0)
@@ -138,7 +138,7 @@ async def test_a_notifier_whose_address_is_corrected_does_not_wait_out_its_rest(
         await app.store.run(lambda store: store.outbox.tell(news("a")))
         await until(lambda: len(receiver.requests) == 1)
         right = Webhook(url=SecretUrl(url=f"{receiver.url}/right"))
-        app.config = replace(app.config, notifiers=(replace(notifier(receiver), webhook=right),))
+        app.config = replace(app.config, notifiers=(notifier(receiver)._replace(webhook=right),))
         await until(lambda: len(receiver.requests) == 2)
     assert [request.path for request in receiver.requests] == ["/ops", "/right"]
 

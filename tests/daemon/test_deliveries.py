@@ -65,7 +65,7 @@ class Bench:
             raise StateUnwritable("the disk is full")
 
     async def kept(self) -> list[str | None]:
-        found = await self.store.run(lambda store: store.deliveries(MOST_WAITING * 3))
+        found = await self.store.run(lambda store: store.deliveries.listed(MOST_WAITING * 3))
         return [each.tag for each in found]
 
     def events(self, name: str) -> list[dict[str, object]]:
@@ -119,8 +119,8 @@ async def test_what_can_not_wait_any_longer_is_counted_and_said(bench: Bench) ->
 def test_the_table_is_bounded(tmp_path: Path) -> None:
     with Store.open(tmp_path / "state.db") as store:
         for start in range(0, deliveries.MOST_KEPT + 5000, 5000):
-            store.record_deliveries([delivery(start + number) for number in range(5000)])
-        kept = store.deliveries(deliveries.MOST_KEPT * 2)
+            store.deliveries.record([delivery(start + number) for number in range(5000)])
+        kept = store.deliveries.listed(deliveries.MOST_KEPT * 2)
     assert len(kept) == deliveries.MOST_KEPT
     assert kept[0].tag == str(deliveries.MOST_KEPT + 4999)
 
@@ -133,18 +133,18 @@ def test_the_last_of_each_account_and_the_keys_of_late_ones_are_found(tmp_path: 
         delivery(80),
     ]
     with Store.open(tmp_path / "state.db") as store:
-        store.record_deliveries(rows)
-        last = store.last_deliveries()
+        store.deliveries.record(rows)
+        last = store.deliveries.last()
         assert {name: found.tag for name, found in last.items()} == {"a": "60", "b": "70"}
         since = START + timedelta(seconds=30)
-        assert store.delivery_keys(since) == [("new", since.timestamp() + 30)]
-        assert [each.tag for each in store.deliveries(9, "a")] == ["60", "0"]
+        assert store.deliveries.keys(since) == [("new", since.timestamp() + 30)]
+        assert [each.tag for each in store.deliveries.listed(9, "a")] == ["60", "0"]
 
 
 def test_a_switch_stays_in_the_state_file(tmp_path: Path) -> None:
     with Store.open(tmp_path / "state.db") as store:
-        store.switch_webhooks("main", enabled=False)
-        store.switch_webhooks("other", enabled=False)
-        store.switch_webhooks("other", enabled=True)
+        store.deliveries.switch("main", enabled=False)
+        store.deliveries.switch("other", enabled=False)
+        store.deliveries.switch("other", enabled=True)
     with Store.open(tmp_path / "state.db") as store:
-        assert store.webhook_switches() == {"main": False, "other": True}
+        assert store.deliveries.switches() == {"main": False, "other": True}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,17 +55,14 @@ def told(store: Store, *notifiers: Notifier, **wishes: tuple[Wish, ...]) -> list
     return store.outbox.messages()[::-1]
 
 
-def stale(name: str = "acme/web", **changes: object) -> Trouble:
-    return replace(
-        Trouble(
-            event=NoticeEvent.REPOSITORY_STALE,
-            subject=f"{ACCOUNT}/{name}",
-            account=ACCOUNT,
-            text=f"{name} is stale",
-            since=NOW.timestamp(),
-        ),
-        **changes,  # type: ignore[arg-type]
-    )
+def stale(name: str = "acme/web", **changes: Any) -> Trouble:
+    return Trouble(
+        event=NoticeEvent.REPOSITORY_STALE,
+        subject=f"{ACCOUNT}/{name}",
+        account=ACCOUNT,
+        text=f"{name} is stale",
+        since=NOW.timestamp(),
+    )._replace(**changes)
 
 
 # In the transaction of what is told
@@ -213,7 +211,7 @@ def test_a_trouble_is_told_once_whoever_looks(path: Path, store: Store) -> None:
 
 def test_a_trouble_that_lasts_is_told_again_at_its_time(store: Store, clock: Clock) -> None:
     store.outbox.settle([stale()], [])
-    hourly = replace(OPS, remind=timedelta(hours=1))
+    hourly = OPS._replace(remind=timedelta(hours=1))
     daily = Notifier(name="daily")
     told(store, hourly, daily)
     for _ in range(12):

@@ -211,7 +211,7 @@ def test_activity_goes_by_its_age_with_its_events(store: Store) -> None:
 
 def test_deliveries_of_webhooks_go_by_the_same_age(store: Store) -> None:
     for moment in (NOW, NOW + 80 * DAY):
-        store.record_deliveries(
+        store.deliveries.record(
             [
                 Delivery(
                     time=moment,
@@ -222,7 +222,7 @@ def test_deliveries_of_webhooks_go_by_the_same_age(store: Store) -> None:
             ]
         )
     assert prune(store, age=91 * DAY) == {"deliveries": 1}
-    assert [delivery.time for delivery in store.deliveries(9)] == [NOW + 80 * DAY]
+    assert [delivery.time for delivery in store.deliveries.listed(9)] == [NOW + 80 * DAY]
 
 
 def test_held_events_stay_until_they_are_decided(store: Store) -> None:

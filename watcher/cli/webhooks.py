@@ -89,7 +89,7 @@ def show_deliveries(
     from watcher.views.deliveries import delivery_json
 
     with read_store(config) as store:
-        found = store.deliveries(limit, account, repository) if store is not None else []
+        found = store.deliveries.listed(limit, account, repository) if store is not None else []
     rows = [delivery_json(delivery) for delivery in found]
     if invocation.json:
         output.print_json(rows)
@@ -116,7 +116,7 @@ def _switch(invocation: Invocation, name: str, *, on: bool) -> None:
     config = load_config(invocation)
     account = find_account(config, name)
     with open_store(config, create=True) as store:
-        store.switch_webhooks(account.name, enabled=on)
+        store.deliveries.switch(account.name, enabled=on)
     if invocation.json:
         output.print_json({"account": account.name, "enabled": on})
     else:
@@ -124,8 +124,8 @@ def _switch(invocation: Invocation, name: str, *, on: bool) -> None:
 
 
 def _rows(config: Config, store: Store | None) -> list[dict[str, Any]]:
-    switches = store.webhook_switches() if store is not None else {}
-    last = store.last_deliveries() if store is not None else {}
+    switches = store.deliveries.switches() if store is not None else {}
+    last = store.deliveries.last() if store is not None else {}
     recognised = store.recognised() if store is not None else {}
     rows = []
     for account in config.accounts:

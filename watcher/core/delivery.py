@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class DeliveryOutcome(StrEnum):
@@ -20,8 +20,7 @@ class DeliveryOutcome(StrEnum):
     FORGED = "forged"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One row of what `watcher activity --deliveries` shows. `key` tells a repeated delivery from a
     new one, also after a restart; nothing of a secret is in it."""
 

@@ -7,9 +7,9 @@ decided later, by `core.notifier`. No text in it may hold a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 Json = Any
 
@@ -39,8 +39,7 @@ class NoticeKind(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(NamedTuple):
     """`subject` names what it is about: the id of an execution, `ACCOUNT/REPOSITORY`, an account,
     a file. `text` is one line, `detail` says more, `facts` are for programs. `time` is in seconds
     since the epoch."""
@@ -52,7 +51,7 @@ class Notice:
     time: float
     account: str | None = None
     detail: str = ""
-    facts: Mapping[str, Json] = field(default_factory=dict)
+    facts: Mapping[str, Json] = MappingProxyType({})
 
     def item(self) -> dict[str, Json]:
         """As a message lists it."""
@@ -66,8 +65,7 @@ class Notice:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class Trouble(NamedTuple):
     """Something that is wrong until it is over: told once, though looked at again and again, and
     whatever process looks. `since` is when it was first seen."""
 

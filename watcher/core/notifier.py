@@ -7,9 +7,10 @@ daemon. URLs are secrets as a whole, so no repr shows one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from watcher.core.notice import Notice, NoticeEvent, Trouble
 from watcher.core.pipeline import WANT_A_PERSON, ExecutionStatus, Wish
@@ -24,26 +25,29 @@ WORTH_TELLING = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretUrl:
+class SecretUrl(NamedTuple):
     """A URL that is a secret, or where it is kept; exactly one is set."""
 
-    url: str | None = field(default=None, repr=False)
+    url: str | None = None
     file: Path | None = None
     variable: str | None = None
 
+    def __repr__(self) -> str:
+        return f"SecretUrl(file={self.file!r}, variable={self.variable!r})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+
+class Webhook(NamedTuple):
     """Messages are POSTed there as JSON, signed where there is a secret."""
 
     url: SecretUrl
     secret_file: Path | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        return f"Webhook(url={self.url!r}, secret_file={self.secret_file!r})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notifier:
+class Notifier(NamedTuple):
     """One place to tell: a webhook, else an Apprise URL. `accounts` None: of all. What gathers
     within `group` is one message; `remind` is how often a trouble that lasts is told again."""
 
@@ -68,20 +72,18 @@ class Notifier:
         return since // every > before // every
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ping:
+class Ping(NamedTuple):
     """A URL that is called as long as all is polled; who stops hearing it raises the alarm."""
 
     url: SecretUrl
     every: timedelta = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
+class Audience(NamedTuple):
     """Everybody who may be told, and the wishes of pipelines, by name."""
 
     notifiers: tuple[Notifier, ...] = ()
-    wishes: Mapping[str, tuple[Wish, ...]] = field(default_factory=dict)
+    wishes: Mapping[str, tuple[Wish, ...]] = MappingProxyType({})
 
     def of(self, notice: Notice) -> Iterator[Notifier]:
         """Who is told of a notice, each once. A run is told to who wants `execution` where it

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 STRIDE = timedelta(days=2)
 """How far the moment that ages are counted from may advance in one round of retention."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(NamedTuple):
     """`activity`: how old an activity may become. `executions`: how many ended runs of each
     pipeline stay. `logs`: how long after its end a run keeps what its stages said."""
 

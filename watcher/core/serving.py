@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8484
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpSettings:
+class HttpSettings(NamedTuple):
     """`host` is an IP address or `localhost`. `token_file` is for the API, the page and, where
     `hook_token_file` is None, for senders of webhooks. Port 0 takes any that is free."""
 

@@ -51,7 +51,7 @@ class DeliveryLog:
         if not batch:
             return
         try:
-            await self._store.run(lambda store: store.record_deliveries(batch))
+            await self._store.run(lambda store: store.deliveries.record(batch))
         except StateError as error:
             room = MOST_WAITING - len(self._waiting)
             self._lose(max(0, len(batch) - room))

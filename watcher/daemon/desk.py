@@ -106,7 +106,7 @@ class Desk:
     ) -> list[Shape]:
         if account is not None:
             repository = canonical(self._app.config, account, repository)
-        found = await self._read(lambda store: store.deliveries(limit, account, repository))
+        found = await self._read(lambda store: store.deliveries.listed(limit, account, repository))
         return [delivery_json(each) for each in found]
 
     async def executions(self, limit: int, status: str | None, pipeline: str | None) -> list[Shape]:

@@ -74,7 +74,7 @@ class Webhooks:
 
     async def look_at_switches(self) -> None:
         """Take over what another process switched. Raises StateError."""
-        self._switches = await self._app.store.run(lambda store: store.webhook_switches())
+        self._switches = await self._app.store.run(lambda store: store.deliveries.switches())
 
     def _candidates(self) -> Iterator[Watched]:
         for name, watch in self._watches.items():
@@ -104,6 +104,6 @@ class Webhooks:
 async def opened(app: App, watches: Mapping[str, AccountWatch]) -> Webhooks:
     """With what the state file knows of switches and of deliveries. Raises StateError."""
     since = datetime.fromtimestamp(app.clock() - REMEMBERED_SECONDS, UTC)
-    switches = await app.store.run(lambda store: store.webhook_switches())
-    known = await app.store.run(lambda store: store.delivery_keys(since))
+    switches = await app.store.run(lambda store: store.deliveries.switches())
+    known = await app.store.run(lambda store: store.deliveries.keys(since))
     return Webhooks(app, watches, switches, known)

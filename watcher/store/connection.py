@@ -6,7 +6,6 @@ only if the place is free. Imported by the modules of this package only.
 
 from __future__ import annotations
 
-import glob
 import os
 import sqlite3
 import time
@@ -272,9 +271,10 @@ def replace_copy(connection: sqlite3.Connection, target: Path) -> None:
 
 def draft_of(path: Path) -> Path:
     """Where a file grows until it is whole; what a killed process left there goes."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new*"):
+    for left in path.parent.glob(".*.new*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:
+            is_ours = left.name.startswith(f".{path.name}.")
+            if is_ours and time.time() - left.stat().st_mtime > _DRAFT_SECONDS:
                 left.unlink()
     return path.with_name(f".{path.name}.{os.getpid()}.new")
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watcher.core.change import KnownRepository
-from watcher.core.delivery import Delivery
 from watcher.core.deployment import Bundle, Rejection
 from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.pipeline import Execution, ExecutionStatus, Json, NewExecution
@@ -22,7 +21,6 @@ from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.core.trigger import Trigger
 from watcher.store import (
     claims,
-    deliveries,
     deployments,
     events,
     executions,
@@ -40,6 +38,7 @@ from watcher.store.schema import MIGRATIONS, Migration
 from watcher.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from watcher.store.deliveries import Deliveries
     from watcher.store.outbox import Outbox
 
 __all__ = ["Backlog", "Claimed", "EventSelector", "Request", "Store"]
@@ -70,6 +69,7 @@ class Store(Upkeep):
         self._fault = fault
         self._clock = clock
         self._outbox: Outbox | None = None
+        self._deliveries: Deliveries | None = None
 
     @staticmethod
     def open(
@@ -330,44 +330,20 @@ class Store(Upkeep):
         with self._writing("clear") as db:
             return rejections.clear(db, identifiers)
 
-    # Webhooks
+    # Webhooks, and what is to be told: loaded when they are asked for, not by an idle pass
 
-    def record_deliveries(self, arrived: Iterable[Delivery]) -> None:
-        """Keep deliveries for activity; of all there are, the newest."""
-        with self._writing("deliveries", durable=False) as db:
-            deliveries.record(db, arrived)
+    @property
+    def deliveries(self) -> Deliveries:
+        """Webhooks that came, and for whom they are taken."""
+        if self._deliveries is None:
+            from watcher.store.deliveries import Deliveries
 
-    def deliveries(
-        self, limit: int, account: str | None = None, repository: str | None = None
-    ) -> list[Delivery]:
-        """Newest first."""
-        with self._reading() as db:
-            return deliveries.listed(db, limit, account, repository)
-
-    def last_deliveries(self) -> dict[str, Delivery]:
-        """The newest of each account."""
-        with self._reading() as db:
-            return deliveries.last(db)
-
-    def delivery_keys(self, since: datetime) -> list[tuple[str, float]]:
-        """What tells deliveries apart that came since then, with their times; oldest first."""
-        with self._reading() as db:
-            return deliveries.keys(db, since)
-
-    def switch_webhooks(self, account: str, *, enabled: bool) -> None:
-        """Take webhooks for an account, or leave them; wins over the config, across restarts."""
-        with self._writing("switch") as db:
-            deliveries.switch(db, account, self._clock(), enabled=enabled)
-
-    def webhook_switches(self) -> dict[str, bool]:
-        with self._reading() as db:
-            return deliveries.switches(db)
-
-    # What is to be told
+            self._deliveries = Deliveries(self._reading, self._writing, self._clock)
+        return self._deliveries
 
     @property
     def outbox(self) -> Outbox:
-        """What is told to whom. Loaded when it is asked for: an idle pass tells nothing."""
+        """What is told to whom."""
         if self._outbox is None:
             from watcher.store.outbox import Outbox
 
