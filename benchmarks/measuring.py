@@ -20,8 +20,17 @@ from pathlib import Path
 
 Command = Sequence[str]
 
-# Both sides are to find the system's certificates by themselves, and no proxy on the way.
-_NOT_PASSED_ON = ("SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WATCHER_")
+# Both sides are to find the system's certificates by themselves, and no proxy on the way; and the
+# watcher has its bytecode, as it has where it is installed.
+_NOT_PASSED_ON = (
+    "SSL_CERT_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "WATCHER_",
+    "PYTHONDONTWRITEBYTECODE",
+)
 _FIRST_LOOK, _LONGEST_LOOK = 2, 20  # ms
 _MIB_IN_KIB = 1024.0
 _STOPS_WITHIN = 30.0
