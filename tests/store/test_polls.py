@@ -220,6 +220,16 @@ def test_bookkeeping_of_many_repositories_is_one_commit(store: Store) -> None:
     assert store.repository_statuses("quay") == []
 
 
+def test_a_recorded_poll_ends_the_failures_before_it(store: Store) -> None:
+    store.record_poll(baseline("1.0"))
+    (status,) = store.repository_statuses()
+    status.failures, status.last_error = 3, "no answer"
+    store.flush([status], {})
+    store.record_poll(fired("1.1"))
+    (after,) = store.repository_statuses()
+    assert (after.failures, after.last_error) == (0, None)
+
+
 def test_a_repository_known_by_bookkeeping_alone_still_gets_its_baseline(store: Store) -> None:
     store.flush([RepositoryStatus(account=ACCOUNT, repository=REPOSITORY, failures=1)], {})
     assert not known(store).baselined

@@ -317,7 +317,8 @@ def _write_repository(db: sqlite3.Connection, repository: int, poll: PollRecord)
     db.execute(
         "UPDATE repository SET generation = generation + 1, fingerprint = ?, "
         "quarantine_since = ?, quarantine_fingerprint = ?, quarantine_listed = ?, "
-        "last_check = ?6, last_success = ?6, mark = ?7, walked = ?8, "
+        "last_check = ?6, last_success = ?6, last_error = NULL, failures = 0, "
+        "mark = ?7, walked = ?8, "
         "tags = (SELECT count(*) FROM tag WHERE repository = ?5 AND present = 1) WHERE id = ?5",
         (
             poll.fingerprint,
