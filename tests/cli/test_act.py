@@ -385,6 +385,17 @@ def test_a_trigger_that_is_switched_off_does_not_fire(
     assert [run["tag"] for run in polled.json("executions")] == ["1.2"]
 
 
+def test_a_state_file_that_a_command_makes_is_said(bench: Bench) -> None:
+    bench.configure("127.0.0.1:1")
+    looked = bench.run("status").stderr
+    assert f"there is no state file {bench.directory / 'watcher.db'} yet" in looked
+    made = bench.run("disable", "web").stderr
+    assert f"a new state file is made: {bench.directory / 'watcher.db'}" in made
+    assert "$STATE_DIRECTORY" in made
+    assert bench.run("enable", "web").stderr == ""
+    assert bench.run("status").stderr == ""
+
+
 def test_only_a_known_trigger_can_be_switched(polled: Bench) -> None:
     assert "did you mean 'web'?" in polled.run("disable", "webb", code=2).stderr
 

@@ -215,6 +215,21 @@ def test_online_the_same_trouble_everywhere_is_told_once(bench: Bench) -> None:
     assert "3 times" in errors[0]["message"]
 
 
+@pytest.mark.parametrize("key", ["token_file", "hook_token_file"])
+def test_a_token_that_lets_nobody_in_is_warned_of(bench: Bench, key: str) -> None:
+    path = bench.configure("127.0.0.1:1")
+    path.write_text(f"{path.read_text()}\nhttp: {{{key}: token}}\n")
+    assert f"http: {key} {path.parent / 'token'} can't be read" in findings_of(bench)
+    bench.write("token", "\n")
+    assert f"http: {key} {path.parent / 'token'} is empty" in findings_of(bench)
+    bench.write("token", "of-nobody\n")
+    assert "http" not in findings_of(bench)
+
+
+def findings_of(bench: Bench) -> str:
+    return said(bench.json("validate")["findings"])
+
+
 NOTIFIERS = {
     "a file that is not there": ("notifiers: [{name: ops, url_file: none}]", "can't be read"),
     "a variable that is not set": ("notifiers: [{name: ops, url_env: NOT_SET}]", "is not set"),

@@ -81,7 +81,7 @@ def test_what_is_said_of_a_notifier(tmp_path: Path, line: str, notifier: Notifie
         ),
         (
             "name: a, webhook: {secret_file: /s}",
-            "notifiers[0].webhook: needs one of `url` and `url_file`",
+            "notifiers[0].webhook: needs `url` or `url_file`, and not both",
         ),
         (
             f"name: a, url: {SECRET}",
@@ -159,7 +159,7 @@ def test_the_ping(tmp_path: Path) -> None:
 
 def test_a_ping_has_one_address(tmp_path: Path) -> None:
     found = problems(tmp_path, f"ping: {{every: 1m}}\n{ACCOUNT}")
-    assert found == ["1: ping: needs one of `url` and `url_file`"]
+    assert found == ["1: ping: needs `url` or `url_file`, and not both"]
 
 
 def test_variables_with_urls_are_secrets_of_the_environment(tmp_path: Path) -> None:

@@ -53,7 +53,11 @@ def test_how_long_things_are_kept(tmp_path: Path, section: str, kept: Retention)
             "`500 per pipeline`",
             id="another unit",
         ),
-        pytest.param("activity: 90", "activity: a bare number is no duration", id="no unit"),
+        pytest.param(
+            "activity: 90",
+            "activity: a bare number is no duration, the unit is missing (write 90h or 90d)",
+            id="no unit",
+        ),
         pytest.param("logs: 5m", "logs: must be at least 1h", id="too short"),
         pytest.param("traces: 5d", "traces: unknown key 'traces'", id="an unknown key"),
     ],

@@ -291,6 +291,10 @@ def test_what_waits_for_a_notifier_that_is_gone_is_said_listed_and_dropped(
     assert "notification_dead" in done.stderr
     (dead,) = watcher.json("notify", "ls", "--dead")
     assert (dead["notifier"], dead["title"]) == ("old", f"deploy FAILED for main/{WEB}:2.0")
+    warned = watcher.run("notify", "retry", "--dead")
+    assert warned.stdout == "to be sent: 1 message\n"
+    assert "the config has no notifier 'old'" in warned.stderr
+    watcher.run("run", "--once")
     assert watcher.json("notify", "drop", "--dead") == {"dropped": [dead["id"]]}
     assert watcher.json("notify", "ls") == []
 

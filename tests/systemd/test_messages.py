@@ -59,7 +59,7 @@ def test_a_status_of_several_lines_forges_no_other_message(tmp_path: Path) -> No
         manager = ServiceManager(address=heard.address)
         assert manager.status("refused:\nWATCHDOG=1\nline 3")
         (message,) = heard.wait_for("STATUS")
-    assert message.fields == {"STATUS": "refused: WATCHDOG=1 line 3"}
+    assert message.fields == {"STATUS": "refused:; WATCHDOG=1; line 3"}
 
 
 def test_a_long_status_is_cut(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from watcher.config.load import Config
     from watcher.core.account import Account
     from watcher.core.cluster import Cluster
+    from watcher.core.serving import HttpSettings
     from watcher.core.trigger import Trigger
 
 PLACEHOLDER = re.compile(r"<[^<>]+>|\$\{[^}]*\}|\{\{.*\}\}|(?i:change[-_]?me|xxx+|todo)")
@@ -59,6 +60,8 @@ def offline(config: Config, environment: Mapping[str, str] = os.environ) -> Iter
     yield from map(finding_of, unheeded(config.accounts))
     for cluster in config.clusters:
         yield from _kubeconfig(cluster)
+    if config.http is not None:
+        yield from _tokens(config.http)
     for message, hint in notifier_faults(config, environment):
         yield _warn(message, hint=hint)
     for trigger in config.triggers:
@@ -113,6 +116,20 @@ def _tls_files(account: Account) -> Iterator[Finding]:
         context_of(account.tls)
     except TlsError as error:
         yield _error(str(error), account, error.hint)
+
+
+def _tokens(http: HttpSettings) -> Iterator[Finding]:
+    named = {"token_file": http.token_file, "hook_token_file": http.hook_token_file}
+    for key, path in named.items():
+        if path is None:
+            continue
+        try:
+            with path.open("rb") as file:
+                fault = None if file.read(LARGEST_PASSWORD_FILE).strip() else "is empty"
+        except OSError as error:
+            fault = f"can't be read: {error.strerror}"
+        if fault is not None:
+            yield _warn(f"http: {key} {path} {fault}", hint="while it is so, nobody is let in")
 
 
 def _password_file(path: Path, account: Account) -> Iterator[Finding]:

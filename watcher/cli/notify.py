@@ -13,7 +13,7 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
-from watcher.cli.failure import FAILED, OK
+from watcher.cli.failure import FAILED, OK, warn
 from watcher.cli.session import load_config, open_store, read_store
 from watcher.config.lookup import find_notifier
 from watcher.core.message import Message, MessageStatus
@@ -21,6 +21,7 @@ from watcher.core.times import rfc3339
 from watcher.errors import UsageError, WatcherError
 
 if TYPE_CHECKING:
+    from watcher.config.load import Config
     from watcher.core.notifier import Notifier
     from watcher.store.sqlite import Store
 
@@ -123,6 +124,12 @@ def retry(invocation: Invocation, ids: tuple[int, ...], dead: bool) -> None:
     with open_store(config) as store:
         chosen = _chosen(store, ids, dead=dead)
         store.outbox.retry(chosen)
+        gone = _gone(config, store, chosen)
+    if gone:
+        warn(
+            f"the config has no notifier {', '.join(map(repr, gone))}",
+            "its messages are given up again; `watcher notify drop` forgets them",
+        )
     _tell(invocation, {"retried": chosen}, f"to be sent: {output.count(len(chosen), 'message')}")
 
 
@@ -180,6 +187,12 @@ def _chosen(store: Store, ids: Sequence[int], *, dead: bool) -> list[int]:
             f"no message {unknown[0]} waits or was given up", hint="`watcher notify ls` lists them"
         )
     return sorted(set(ids))
+
+
+def _gone(config: Config, store: Store, chosen: Sequence[int]) -> list[str]:
+    """Whom the messages are for, of those that are no longer in the config."""
+    named = {message.notifier for message in store.outbox.messages() if message.id in chosen}
+    return sorted(named - {notifier.name for notifier in config.notifiers})
 
 
 def _message_json(message: Message) -> dict[str, Any]:

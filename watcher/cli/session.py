@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from watcher.cli.base import Invocation
+from watcher.cli.failure import warn
 from watcher.errors import UsageError
+
+ELSEWHERE = "a daemon that keeps another is found by `state:` or $STATE_DIRECTORY"
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
@@ -42,9 +45,12 @@ def open_log(invocation: Invocation, kind: type[Log] | None = None) -> Log:
 
 @contextmanager
 def open_store(config: Config, *, create: bool = False) -> Iterator[Store]:
-    """The state file, beside a running daemon or alone. Raises StateError."""
+    """The state file, beside a running daemon or alone. One that is made says so, for a daemon
+    may keep another. Raises StateError."""
     from watcher.store.sqlite import Store
 
+    if create and not config.state.exists():
+        warn(f"a new state file is made: {config.state}", ELSEWHERE)
     store = Store.open(config.state, create=create)
     try:
         yield store

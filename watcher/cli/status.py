@@ -10,7 +10,8 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.session import load_config, read_store
+from watcher.cli.failure import warn
+from watcher.cli.session import ELSEWHERE, load_config, read_store
 from watcher.config.lookup import select
 from watcher.errors import StateError
 
@@ -44,6 +45,8 @@ def status(invocation: Invocation, selection: str | None, *, of_hosts: bool) -> 
         return
     with read_store(config) as store:
         rows = list(_rows(config, store, selection, now.timestamp()))
+        if store is None:
+            warn(f"there is no state file {config.state} yet", ELSEWHERE)
     if invocation.json:
         output.print_json(rows)
         return

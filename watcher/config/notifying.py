@@ -212,14 +212,14 @@ def _wish(written: Json) -> Wish:
 def build_ping(data: Data, reading: Reading) -> Ping | None:
     """The ping of a section that was read; None after problems were reported."""
     if _one_of(data, ("url", "url_file")) is None:
-        reading.refuse_at(reading.lines["ping"], "ping", "needs one of `url` and `url_file`")
+        reading.refuse_at(reading.lines["ping"], "ping", "needs `url` or `url_file`, and not both")
         return None
     return Ping(url=_secret_url(data), every=durations.parse(data["every"]))
 
 
 def _webhook(item: Item, data: Data) -> Webhook | None:
     if _one_of(data, ("url", "url_file")) is None:
-        item.refuse("webhook", "needs one of `url` and `url_file`")
+        item.refuse("webhook", "needs `url` or `url_file`, and not both")
         return None
     secret = data.get("secret_file")
     return Webhook(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
+from datetime import timedelta
 from typing import Any
 
 from watcher.config import durations
@@ -175,7 +176,7 @@ class Duration(Kind):
                 node,
                 path,
                 "a bare number is no duration, the unit is missing",
-                f"write {node.text}s, {node.text}m or {node.text}h",
+                self._with_units(node.text),
             )
         try:
             duration = durations.parse(node.value)
@@ -184,6 +185,12 @@ class Duration(Kind):
         if duration < durations.parse(self.minimum):
             return reading.refuse(node, path, f"must be at least {self.minimum}")
         return node.value
+
+    def _with_units(self, number: str) -> str:
+        """What may be meant by a bare number; where seconds are too short, not these."""
+        if durations.parse(self.minimum) >= timedelta(hours=1):
+            return f"write {number}h or {number}d"
+        return f"write {number}s, {number}m or {number}h"
 
     def schema(self) -> dict[str, Json]:
         return {"type": "string", "pattern": f"^{durations.PATTERN}$"}

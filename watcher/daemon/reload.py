@@ -63,9 +63,10 @@ class Reload:
             _check_unchanged(app.config, config)
             switches = await app.store.run(lambda store: store.enabled_overrides())
         except (ConfigError, ListenError, StateError) as error:
-            app.log.error(Event.CONFIG_REJECTED, error=str(error), kept=str(app.config.path))
+            reason = "; ".join(str(error).splitlines())
+            app.log.error(Event.CONFIG_REJECTED, error=reason, kept=str(app.config.path))
             self._announcer.config_read(error)
-            return str(error)
+            return reason
         await self._adopt(config, switches)
         self._announcer.config_read(None)
         self._signature = config.loaded

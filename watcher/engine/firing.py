@@ -95,7 +95,7 @@ def _check(decision: Decision) -> None:
         what = f"trigger {decision.trigger!r} refuses {decision.change.tag!r}"
         raise UsageError(
             f"{what} ({decision.verdict}): {decision.reason}",
-            hint="--force fires all the same",
+            hint="--force (in the API `force`) fires all the same",
         )
 
 

@@ -224,11 +224,11 @@ def _upgrade(path: Path, connection: sqlite3.Connection, migrations: Sequence[Mi
 
 def _too_new(path: Path, version: int, newest: int) -> StateTooNew:
     copy = path.with_name(f"{path.name}.before-{newest + 1}")
-    other = f"{copy}, which the upgrade made" if copy.exists() else "a backup made before that"
+    other = f"{copy}, which the upgrade made," if copy.exists() else "a backup made before that"
     return StateTooNew(
         f"{path} was written by a newer version of this program "
         f"(schema {version}, this one knows {newest}); it is left as it is",
-        hint=f"run the newer version, or put {other}, in its place: what was seen since then is "
+        hint=f"run the newer version, or put {other} in its place: what was seen since then is "
         "seen once more, so look at `watcher run --once --dry-run` first",
     )
 

@@ -86,8 +86,9 @@ class ServiceManager:
 
 
 def _status(text: str) -> str:
-    """A newline would begin another assignment."""
-    return f"STATUS={' '.join(text.split())[:_LONGEST_STATUS]}"
+    """One line, since a newline would begin another assignment."""
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return f"STATUS={'; '.join(filter(None, lines))[:_LONGEST_STATUS]}"
 
 
 def _extension(more: timedelta) -> str:
