@@ -357,7 +357,6 @@ def test_retry_beside_a_daemon_runs_from_the_failed_stage(
 def test_a_registry_that_goes_away_is_shown_and_recovers(
     tmp_path: Path, registry: FakeRegistry
 ) -> None:
-    """Bookkeeping is written once a minute at most, and at the orderly end."""
     watcher = watched(tmp_path, registry)
     registry.fault(Fault(action=Respond(500), match=Match(kind=Kind.TAGS)))
     with watcher.running() as daemon:
@@ -373,6 +372,23 @@ def test_a_registry_that_goes_away_is_shown_and_recovers(
         daemon.wait_for("execution_finished", status="SUCCEEDED")
     (row,) = watcher.json("status")
     assert (row["state"], row["last_error"], row["tags"]) == ("ok", None, 2)
+
+
+@pytest.mark.timeout(90)
+def test_status_beside_a_daemon_does_not_say_for_a_minute_what_is_over(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    watcher = watched(tmp_path, registry)
+
+    def becomes(state: str) -> bool:
+        return bool(watcher.json("status")[0]["state"] == state)
+
+    with watcher.running() as daemon:
+        daemon.wait_for("ready")
+        registry.fault(Fault(action=Respond(500), match=Match(kind=Kind.TAGS)))
+        wait_until(lambda: becomes("failing"), "failing", within=40)
+        registry.clear_faults()
+        wait_until(lambda: becomes("ok"), "ok", within=40)
 
 
 USED_UP = (

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from watcher.web.server import HttpServer
 
 FIRST_BOOKKEEPING = timedelta(seconds=5)
+TURNS_LOOK = timedelta(seconds=5)
 FIRST_RETENTION = timedelta(minutes=2)
 RETENTION_LOOK = timedelta(minutes=10)
 RECOGNITION_LOOK = timedelta(hours=1)
@@ -131,6 +132,7 @@ class Service:
         """What is done again and again, besides the polls."""
         every, job = self._ticker.every, self._job
         every("bookkeeping", BOOKKEEPING, self._flush_now, first=FIRST_BOOKKEEPING)
+        every("turns", TURNS_LOOK, self._flush_turns)
         every("recognition", RECOGNITION_LOOK, job(self._recognise), first=timedelta(0))
         every("retention", RETENTION_LOOK, job(self._let_go), first=FIRST_RETENTION)
         every("config", CONFIG_LOOK, job(self._reload.if_changed))
@@ -191,6 +193,11 @@ class Service:
             self._announcer.state_failed(error)  # the batch is kept, the next minute tries again
             return
         self._app.beat()
+
+    def _flush_turns(self) -> None:
+        """Who looks into the state file learns at once that a repository fails, or does no more."""
+        if self._app.board.has_turned:
+            self._flush_now()
 
     async def _recognise(self) -> None:
         await self._app.recognise(list(self._app.members.values()))

@@ -1,7 +1,8 @@
 """The bookkeeping of every watched repository, in memory, flushed to the state file in batches.
 
 An idle poll changes only this (SPEC 5): one transaction a minute in the daemon, one per pass with
-`--once`. Used by the poller and the composition root; one event loop, no locks.
+`--once`. A repository that begins or ends failing is no idle poll: people look at that. Used by the
+poller and the composition root; one event loop, no locks.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class StatusBoard:
             (status.account, status.repository): status for status in stored
         }
         self._unflushed: set[Place] = set()
+        self._has_turned = False
 
     def __iter__(self) -> Iterator[RepositoryStatus]:
         return iter(self._statuses.values())
@@ -34,13 +36,21 @@ class StatusBoard:
             self._statuses[place] = status
         return status
 
-    def touch(self, status: RepositoryStatus) -> None:
-        """The status changed: it goes into the next batch."""
+    @property
+    def has_turned(self) -> bool:
+        """Whether the next batch should not wait: a repository began or ended failing."""
+        return self._has_turned
+
+    def touch(self, status: RepositoryStatus, *, turned: bool = False) -> None:
+        """The status changed: it goes into the next batch. `turned`: from well to failing, or
+        back."""
         self._unflushed.add((status.account, status.repository))
+        self._has_turned = self._has_turned or turned
 
     def take_unflushed(self) -> list[RepositoryStatus]:
         """What the next batch has to write; `put_back` when it could not be written."""
         places, self._unflushed = self._unflushed, set()
+        self._has_turned = False
         return [self._statuses[place] for place in places if place in self._statuses]
 
     def put_back(self, statuses: Iterable[RepositoryStatus]) -> None:

@@ -71,7 +71,7 @@ class PollReport:
             self._log.warning(Event.TAG_UNREADABLE, **keys, tags=list(outcome.unreadable[:10]))
         if outcome.result is PollResult.QUARANTINED:
             self._log.warning(Event.LISTING_QUARANTINED, **keys, tags=outcome.tags)
-        self._board.touch(status)
+        self._board.touch(status, turned=failed_before != (status.failures > 0))
 
     def tell(self, record: PollRecord) -> None:
         verdicts = Counter(decision.verdict for decision in record.decisions)
