@@ -214,6 +214,20 @@ async def test_a_canceled_command_is_killed_with_its_children(tmp_path: Path) ->
     await assert_gone(pids)
 
 
+async def test_a_command_canceled_at_its_start_leaves_no_children_either(tmp_path: Path) -> None:
+    """The event loop was busy while the program started; then it learns of both at once."""
+    file = tmp_path / "pids"
+    task = asyncio.create_task(provider_of(f"sleep 1000 & echo $$ $! >{file}; wait").get())
+    while not lines_in(file):
+        await asyncio.sleep(0)
+        time.sleep(0.01)  # noqa: ASYNC251 - nothing else may have a turn
+    pids = [int(pid) for pid in file.read_text().split()]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await assert_gone(pids)
+
+
 async def test_the_answer_is_used_until_its_time_is_over(tmp_path: Path) -> None:
     clock = Clock()
     source = provider_of(counting(tmp_path), clock=clock, ttl=timedelta(hours=6))

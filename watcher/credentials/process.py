@@ -52,7 +52,13 @@ async def run(
     Raises CredentialError when it can't be started, takes too long, says too much, or what it
     says is not text.
     """
-    transport, collector = await _start(arguments, what, environment, stdin)
+    starting = asyncio.ensure_future(_start(arguments, what, environment, stdin))
+    try:
+        transport, collector = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(CredentialError):
+            await _kill(*await starting)  # it may run already, with children of its own
+        raise
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             await asyncio.shield(collector.done)

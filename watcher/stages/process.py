@@ -55,15 +55,23 @@ async def run_process(
     """
     output, errors = _Pipe(), _Pipe()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *arguments,
-            cwd=directory,
-            env=environment,
-            stdin=stdin,
-            stdout=output.writing,
-            stderr=errors.writing,
-            start_new_session=True,
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *arguments,
+                cwd=directory,
+                env=environment,
+                stdin=stdin,
+                stdout=output.writing,
+                stderr=errors.writing,
+                start_new_session=True,
+            )
         )
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with suppress(OSError, ValueError):
+                _signal(await starting, signal.SIGKILL)  # it may have children already
+            raise
         output.writing.close()
         errors.writing.close()
         kept = _Tail(keep)
