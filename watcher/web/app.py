@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watcher.core.health import HealthReport
@@ -62,7 +62,7 @@ def make_app(
     if parts.metrics is not None:
         routes.append(_metrics_route(parts.metrics, clock))
     if parts.hooks:
-        routes.append(Mount("/hooks", routes=parts.hooks))
+        routes.append(Mount("/hooks", Router(parts.hooks, redirect_slashes=False)))
     application = Starlette(
         routes=routes,
         exception_handlers={HTTPException: answer_refused, Exception: answer_fault},

@@ -256,6 +256,12 @@ async def test_no_token_gets_into_a_log_a_delivery_or_an_answer(hooks: Hooks) ->
     assert wrong not in hooks.everything_written
 
 
+async def test_a_slash_too_many_leads_nowhere(hooks: Hooks) -> None:
+    answer = await hooks.post(f"/hooks/quay/?token={TOKEN}", payloads.QUAY, host="evil.test")
+    assert answer.status == 404
+    assert "location" not in answer.headers
+
+
 async def test_many_at_once_are_all_answered(hooks: Hooks) -> None:
     path = f"/hooks/generic?token={TOKEN}"
     deliveries = [{**payloads.GENERIC, "id": f"build-{number}"} for number in range(60)]
