@@ -127,6 +127,37 @@ async def test_a_fault_tells_strangers_nothing_and_the_log_everything() -> None:
         assert "secret of the house" in served.lines("internal_error")[0]["error"]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(post("/read", b"x", announced(10)), id="who goes in the middle"),
+        pytest.param(
+            post("/read", b"1\r\nx\r\nzz\r\n", "transfer-encoding: chunked"),
+            id="who sends nonsense",
+        ),
+    ],
+)
+async def test_who_does_not_end_a_body_is_no_fault_of_ours(sent: bytes) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def read(request: Request) -> Response:
+        begun.set()
+        try:
+            return await read_all(request)
+        finally:
+            ended.set()
+
+    parts = Parts(health=FakeHealth(), hooks=[Route("/read", read, methods=["POST"])])
+    async with serving(parts) as served:
+        _, writer = await served.connect()
+        writer.write(sent)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        writer.close()
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        await until(lambda: served.server.connections == 0)
+        assert served.lines("internal_error") == []
+
+
 async def test_no_answer_names_the_server_or_its_version() -> None:
     async with serving(PARTS) as served:
         answers = [

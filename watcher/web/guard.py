@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watcher.telemetry.events import Event
@@ -49,6 +50,8 @@ class Guard:
                 return
             async with asyncio.timeout(self._limits.answer_seconds):
                 await self._application(scope, body, answer)
+        except ClientDisconnect:
+            return  # in the middle of its body: there is nobody left to answer, and nothing amiss
         except TimeoutError:
             if not answer.is_begun:
                 await answer.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the answer took too long")
