@@ -132,6 +132,7 @@ async def test_a_wrong_token_with_a_broken_host_is_only_refused(token_file: Path
         pytest.param("127.0.0.1:8484", "https://evil.example", 403, id="another site"),
         pytest.param("127.0.0.1:8484", "http://127.0.0.1:3000", 403, id="another port's page"),
         pytest.param("127.0.0.1:8484", "null", 403, id="a page without origin"),
+        pytest.param("127.0.0.1:8484", "http://[", 403, id="no origin at all"),
     ],
 )
 async def test_without_a_token_browsers_of_this_machine_are_no_way_in(
@@ -140,6 +141,21 @@ async def test_without_a_token_browsers_of_this_machine_are_no_way_in(
     async with guarded(None) as served:
         answer = await served.get("/hooks/private", host=host, origin=origin)
         assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("x_forwarded_for", id="Apache, Caddy, Traefik"),
+        pytest.param("x_real_ip", id="nginx, as it is usually told"),
+        pytest.param("forwarded", id="RFC 7239"),
+        pytest.param("via", id="RFC 9110"),
+    ],
+)
+async def test_without_a_token_a_proxy_on_this_machine_is_no_way_in(header: str) -> None:
+    async with guarded(None) as served:
+        answer = await served.get("/hooks/private", **{header: "203.0.113.9"})
+        assert answer.status == 403
 
 
 def test_senders_of_webhooks_may_have_a_token_of_their_own(tmp_path: Path) -> None:

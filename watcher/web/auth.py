@@ -3,7 +3,7 @@
 A token is read from its file again whenever that changed, and a file that can't be used lets nobody
 in. Without a token only a loopback address is listened on; but any page in a browser of this
 machine can send requests there, so those that come by another name (DNS rebinding) or from another
-origin are refused.
+origin are refused. So is what a proxy on this machine passes on: it may come from anywhere.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ one is always let in."""
 
 _LONGEST_TOKEN = 4096
 _OWN_SITES = ("same-origin", "none")  # what browsers say of a page of ours, and of a typed address
+_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 class TokenFile:
@@ -167,7 +168,8 @@ def _bearer(request: HTTPConnection) -> bytes | None:
 
 
 def check_local(request: HTTPConnection) -> None:
-    """Where no token is demanded: raises Refused for what a page of another site may have sent."""
+    """Where no token is demanded: raises Refused for what a page of another site may have sent, and
+    for what a proxy says that it passes on."""
     host = request.headers.get("host", "")
     if not _is_loopback_name(host):
         raise Refused(
@@ -175,8 +177,13 @@ def check_local(request: HTTPConnection) -> None:
             "this address is for this machine alone",
             "ask for it as 127.0.0.1 or localhost, or set `http.token_file`",
         )
-    origin = request.headers.get("origin")
-    is_own = origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    if any(name in request.headers for name in _PASSED_ON):
+        raise Refused(
+            HTTPStatus.FORBIDDEN,
+            "a proxy passed this on, and no token is demanded",
+            "set `http.token_file`",
+        )
+    is_own = _is_origin_of(host, request.headers.get("origin"))
     if not is_own or request.headers.get("sec-fetch-site", "none") not in _OWN_SITES:
         raise Refused(HTTPStatus.FORBIDDEN, "requests of other sites are refused")
 
@@ -186,5 +193,13 @@ def _is_loopback_name(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_origin_of(host: str, origin: str | None) -> bool:
+    """Whether the Origin header, where there is one, is this host's own."""
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:
         return False
