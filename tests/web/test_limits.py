@@ -279,6 +279,27 @@ async def test_one_too_many_costs_who_waited_longest_and_a_whole_request_is_serv
             writer.close()
 
 
+async def test_where_all_wait_for_their_answers_one_more_is_served_all_the_same() -> None:
+    async def never(_: Request) -> Response:
+        await asyncio.Event().wait()
+        return Response(b"")
+
+    parts = Parts(health=FakeHealth(), hooks=[Route("/never", never)])
+    async with serving(parts, limits=Limits(connections=5, drain_seconds=1)) as served:
+        busy = [await served.connect() for _ in range(5)]
+        for _, writer in busy:
+            writer.write(b"GET /hooks/never HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await served.get("/readyz")).status == 200
+        for _, writer in busy:
+            writer.close()
+
+
+async def test_who_does_not_wait_for_an_answer_gets_one_and_no_more() -> None:
+    async with serving(PARTS) as served:
+        answer = await served.send(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n" * 1000)
+        assert answer.count(b"HTTP/1.1 200") == 1
+
+
 async def test_all_bodies_together_have_a_bound() -> None:
     limits = Limits(bodies_bytes=100 * KIB)
     async with serving(PARTS, limits=limits) as served:

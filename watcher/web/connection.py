@@ -4,8 +4,9 @@ uvicorn's h11 protocol bounds how long a connection may idle between requests, a
 client may send a header, a body or read an answer as slowly as it likes, in any number. So its
 protocol is extended here by one timer for what a connection does at the moment, and by a cap: one
 connection too many costs the one that has been waiting for its client the longest, so that whoever
-sends a whole request, as a probe does, is served beside a thousand who drip. Only `server` imports
-this.
+sends a whole request, as a probe does, is served beside a thousand who drip. Whoever sends the next
+request before it has its answer gets that answer and no other: a connection full of requests would
+always be at one, and so never have to go. Only `server` imports this.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         self.phase, self._taken = None, 0
+        if self._is_ahead():
+            self.transport.close()
         super().on_response_complete()
         self._look()
 
@@ -107,6 +110,11 @@ class BoundedProtocol(H11Protocol):
         """Close at once, whatever is under way."""
         self.is_gone = True
         self.transport.abort()
+
+    def _is_ahead(self) -> bool:
+        """Whether more came than the request that is answered now."""
+        more, _ = self.conn.trailing_data
+        return self.conn.their_state is h11.DONE and bool(more.strip(b"\r\n"))
 
     def _look(self) -> None:
         """Begin the time of a phase that was entered."""
@@ -174,9 +182,10 @@ class BoundedProtocol(H11Protocol):
         here = [each for each in _bounded(self.connections) if not each.is_gone]
         if len(here) <= self._limits.connections:
             return
-        waiting = [each for each in here if each.phase is not Phase.ANSWER]
+        others = [each for each in here if each is not self]
+        waiting = [each for each in others if each.phase is not Phase.ANSWER]
         leaving = [each for each in waiting if each.phase is Phase.LEAVING]
-        min(leaving or waiting, key=lambda each: each.since).cut_off()
+        min(leaving or waiting or others, key=lambda each: each.since).cut_off()
         self._settings.on_shed()
 
 
