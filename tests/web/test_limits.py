@@ -301,7 +301,7 @@ async def test_who_does_not_wait_for_an_answer_gets_one_and_no_more() -> None:
 
 
 async def test_all_bodies_together_have_a_bound() -> None:
-    limits = Limits(bodies_bytes=100 * KIB)
+    limits = Limits(own_bytes=0, bodies_bytes=100 * KIB)
     async with serving(PARTS, limits=limits) as served:
         reader, writer = await served.connect()
         with closing(writer):
@@ -313,3 +313,24 @@ async def test_all_bodies_together_have_a_bound() -> None:
             writer.write(b"x" * KIB)
             assert parse(await asyncio.wait_for(reader.read(), PATIENCE)).status == 200
         assert parse(await served.send(second)).status == 200
+
+
+async def test_whoever_fills_the_room_for_bodies_keeps_no_ordinary_request_out() -> None:
+    limits = Limits(own_bytes=10 * KIB, bodies_bytes=60 * KIB)
+    async with serving(PARTS, limits=limits) as served:
+        _, writer = await served.connect()
+        with closing(writer):
+            writer.write(post("/read", b"x" * 60 * KIB, announced(61 * KIB)))
+            large = post("/read", b"x" * 60 * KIB, announced(60 * KIB))
+            deadline = time.monotonic() + PATIENCE
+            while parse(await served.send(large)).status != 503:
+                assert time.monotonic() < deadline
+            ordinary = post("/read", b"x" * 10 * KIB, announced(10 * KIB))
+            assert parse(await served.send(ordinary)).status == 200
+
+
+async def test_a_body_in_crumbs_is_refused_before_it_holds_up_the_polls() -> None:
+    crumbs = b"1\r\nx\r\n" * (Limits().chunks + 1)
+    async with serving(PARTS) as served:
+        answer = await served.send(post("/read", crumbs, "transfer-encoding: chunked"))
+        assert parse(answer).status == 413

@@ -44,6 +44,27 @@ class BoundedConfig(Config):
     is_ending = False
 
 
+class _Bounded(h11.Connection):
+    """h11's, which bounds bytes but not in how many chunks they come."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(h11.SERVER, limits.head_bytes)
+        self._most = limits.chunks
+        self._chunks = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Data) and event.chunk_end:
+            self._chunks += 1
+        elif isinstance(event, h11.Request):
+            self._chunks = 0
+        if self._chunks > self._most:
+            raise h11.RemoteProtocolError(
+                "too many chunks", error_status_hint=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            )
+        return event
+
+
 class BoundedProtocol(H11Protocol):
     """uvicorn's protocol with a deadline for each phase."""
 
@@ -55,6 +76,7 @@ class BoundedProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = _Bounded(config.limits)
         self.phase: Phase | None = None
         self.since = 0.0
         self.is_gone = False

@@ -60,17 +60,22 @@ class Guard:
             if not answer.is_begun:
                 await answer.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
         finally:
-            self._held -= body.size
+            self._held -= self._shared(body.size)
 
     def take(self, of_this: int, more: int) -> None:
         """Account for bytes of a body that holds `of_this` already; raises Refused."""
         if of_this + more > self._limits.body_bytes:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._too_large)
-        if self._held + more > self._limits.bodies_bytes:
+        shared = self._shared(of_this + more) - self._shared(of_this)
+        if shared and self._held + shared > self._limits.bodies_bytes:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE, "too much at once", headers={"retry-after": "10"}
             )
-        self._held += more
+        self._held += shared
+
+    def _shared(self, size: int) -> int:
+        """How much of a body is not its own."""
+        return max(0, size - self._limits.own_bytes)
 
     def _refusal(self, headers: Iterable[Header]) -> tuple[HTTPStatus, str] | None:
         """What can be said before the body is read, and without an application."""

@@ -15,9 +15,11 @@ class Limits:
     """`head_seconds` is for the request line and headers from the moment they may come,
     `body_seconds` for the body, `answer_seconds` for the application, `linger_seconds` until the
     client took the answer, `drain_seconds` for all answers under way when the daemon stops.
-    `bodies_bytes` is for the bodies of all requests under way together. Of the `queue` of those who
-    knock, `at_once` are let in at a time: until those too many are closed, a few times as many
-    files may be open beyond `connections`."""
+    `own_bytes` of a body are always taken, so that whoever fills the common room keeps no ordinary
+    request out; `bodies_bytes` is for what all bodies under way have beyond these, together. A body
+    may come in so many `chunks`: reading one costs as much as it does for a large one. Of the
+    `queue` of those who knock, `at_once` are let in at a time: until those too many are closed, a
+    few times as many files may be open beyond `connections`."""
 
     connections: int = 128
     head_seconds: float = 10.0
@@ -28,7 +30,9 @@ class Limits:
     drain_seconds: int = 3
     head_bytes: int = 64 * KIB
     body_bytes: int = MIB
+    own_bytes: int = 64 * KIB
     bodies_bytes: int = 16 * MIB
+    chunks: int = 2048
     at_once: int = 16
     queue: int = 1024
 

@@ -109,7 +109,6 @@ class HttpServer:
             backlog=limits.at_once,
             timeout_keep_alive=limits.idle_seconds,
             timeout_graceful_shutdown=limits.drain_seconds,
-            h11_max_incomplete_event_size=limits.head_bytes,
         )
         config.limits, config.on_shed = limits, self._shed_one
         return config
