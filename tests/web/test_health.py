@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.web.serving import TOKEN, FakeHealth, serving
 from watcher.core.health import Ailment, Complaint, HealthReport
 from watcher.web.app import Parts
+from watcher.web.fresh import Fresh
 
 STALE = Complaint(ailment=Ailment.STALE, about="main/acme/web", message="no answer")
 STUCK = Complaint(ailment=Ailment.STUCK, about="event loop", message="stands for 60 s")
@@ -59,6 +61,18 @@ async def test_many_who_ask_at_once_cost_one_look() -> None:
         for _ in range(20):
             assert (await served.get("/healthz")).status == 200
     assert health.asked <= 2
+
+
+async def test_many_who_ask_while_an_answer_takes_long_cost_one_look() -> None:
+    clock = [0.0]
+
+    async def slow() -> float:
+        clock[0] += 5.0
+        await asyncio.sleep(0)
+        return clock[0]
+
+    fresh = Fresh(slow, clock=lambda: clock[0])
+    assert set(await asyncio.gather(*(fresh.get() for _ in range(20)))) == {5.0}
 
 
 async def test_metrics_are_there_when_they_are_handed_in() -> None:

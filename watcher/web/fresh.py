@@ -25,7 +25,7 @@ class Fresh(Generic[Value]):
 
     async def get(self) -> Value:
         async with self._making:
-            now = self._clock()
-            if self._made is None or now - self._made[0] >= KEPT_SECONDS:
-                self._made = (now, await self._make())
+            if self._made is None or self._clock() - self._made[0] >= KEPT_SECONDS:
+                value = await self._make()
+                self._made = (self._clock(), value)  # those who waited for it get it, however long
             return self._made[1]
