@@ -44,6 +44,19 @@ async def test_an_operator_overtakes_the_schedule() -> None:
     ]
 
 
+async def test_what_is_asked_for_all_the_time_does_not_keep_the_schedule_waiting() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.put("a")
+    queue.put("b")
+    queue.put("pushed", urgent=True)
+    looks = []
+    for _ in range(10):
+        looks.append((await queue.get()).key)
+        queue.put(looks[-1], urgent=looks[-1] == "pushed")
+        queue.done(looks[-1])
+    assert looks == [*["pushed"] * 3, "a", *["pushed"] * 3, "b", *["pushed"] * 2]
+
+
 @pytest.mark.parametrize("urgent", [(True, False), (False, True)])
 async def test_who_asks_urgently_during_the_look_is_served_urgently(
     urgent: tuple[bool, ...],

@@ -2,7 +2,8 @@
 
 A key that is put while it is being polled is polled once more afterwards, so that a nudge is
 never lost (ARCHITECTURE section 4: what APScheduler loses, this keeps). Urgent keys, from an
-operator, overtake scheduled ones. One event loop uses it; nothing here is thread-safe.
+operator or a webhook, overtake scheduled ones, but not for ever: who is told of pushes all the
+time must still look at the rest. One event loop uses it; nothing here is thread-safe.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from collections.abc import Hashable
 from typing import Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+
+MOST_OVERTAKING = 3
+"""Urgent keys in a row while scheduled ones wait; then it is the turn of one of these."""
 
 
 class Next(NamedTuple, Generic[Key]):
@@ -28,6 +32,7 @@ class WorkQueue(Generic[Key]):
     def __init__(self) -> None:
         self._urgent: deque[Key] = deque()
         self._scheduled: deque[Key] = deque()
+        self._overtaking = 0
         self._waiting: dict[Key, bool] = {}  # whether it is urgent, as is what comes after a look
         self._in_progress: set[Key] = set()
         self._dirty: dict[Key, bool] = {}
@@ -65,11 +70,13 @@ class WorkQueue(Generic[Key]):
             except asyncio.CancelledError:
                 self._pass_on(getter)
                 raise
-        key = (self._urgent or self._scheduled).popleft()
+        key = self._line().popleft()
         while key not in self._waiting:
-            key = (self._urgent or self._scheduled).popleft()
+            key = self._line().popleft()
+        is_urgent = self._waiting.pop(key)
+        self._overtaking = self._overtaking + 1 if is_urgent and self._scheduled else 0
         self._in_progress.add(key)
-        return Next(key, self._waiting.pop(key))
+        return Next(key, is_urgent)
 
     def done(self, key: Key) -> None:
         """The look is over; if somebody asked meanwhile, the key waits again."""
@@ -77,6 +84,11 @@ class WorkQueue(Generic[Key]):
         urgent = self._dirty.pop(key, None)
         if urgent is not None:
             self.put(key, urgent=urgent)
+
+    def _line(self) -> deque[Key]:
+        """Whose turn it is; of the two not both are empty."""
+        is_owed = self._overtaking >= MOST_OVERTAKING and self._scheduled
+        return self._scheduled if is_owed else self._urgent or self._scheduled
 
     def _pass_on(self, getter: asyncio.Future[None]) -> None:
         """A getter that was cancelled after it was woken leaves its turn to the next."""
