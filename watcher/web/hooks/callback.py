@@ -5,9 +5,11 @@ Anything else must never be called: a payload would then decide where this daemo
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
-_HOSTS = ("hub.docker.com",)
+_HOST = re.compile(r"(?:[a-z0-9-]+\.)*hub\.docker\.com")
+"""Letters, digits and hyphens alone: a proxy may read more than a name out of anything else."""
 _LONGEST = 2000
 
 
@@ -22,5 +24,4 @@ def is_docker_hub(url: str) -> bool:
         return False
     if parts.scheme != "https" or port not in (None, 443) or "@" in parts.netloc or parts.fragment:
         return False
-    host = parts.hostname or ""
-    return any(host == known or host.endswith(f".{known}") for known in _HOSTS)
+    return _HOST.fullmatch(parts.hostname or "") is not None
