@@ -114,6 +114,7 @@ def test_what_the_daemon_says_is_passed_on_as_json(bench: Bench, words: tuple[st
         pytest.param((200, b"anything"), 0, None, id="200"),
         pytest.param((503, b"<html>"), 1, "answers with status 503", id="no JSON"),
         pytest.param((503, b"[1]"), 1, "answers with status 503", id="other JSON"),
+        pytest.param((503, b"[" * 100_000), 1, "answers with status 503", id="deep JSON"),
         pytest.param(
             (503, b'{"complaints": [{"ailment": "x"}]}'),
             1,
@@ -152,6 +153,20 @@ def test_who_does_not_answer_is_taken_for_stuck(bench: Bench) -> None:
     assert complaint["ailment"] == "stuck"
     assert complaint["about"] == f"http://127.0.0.1:{port}/livez"
     assert "refused" in complaint["message"]
+
+
+@pytest.mark.parametrize("host", ["a b", "a\nb", "x" * 300], ids=["a space", "a line end", "long"])
+def test_who_can_have_no_address_does_not_answer(bench: Bench, host: str) -> None:
+    (complaint,) = bench.json("health", "--url", f"http://{host}:80", code=1)["complaints"]
+    assert complaint["message"].startswith("does not answer")
+
+
+def test_a_token_that_no_request_can_hold_is_not_sent_and_not_shown(bench: Bench) -> None:
+    with answering({"/healthz": (200, told())}) as port:
+        listening(bench, port)
+        bench.write("token", f"{TOKEN}\n{TOKEN}\n")
+        done = bench.run("health")
+    assert (done.stdout, done.stderr) == ("well\n", "")
 
 
 @pytest.mark.parametrize(

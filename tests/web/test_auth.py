@@ -79,6 +79,7 @@ async def test_a_token_is_changed_without_a_restart(token_file: Path) -> None:
         pytest.param("", id="empty"),
         pytest.param(" \n", id="blank"),
         pytest.param("x" * 5000, id="too large"),
+        pytest.param("x\nanother\n", id="of two lines"),
     ],
 )
 async def test_a_file_that_can_not_be_used_lets_nobody_in_and_is_said_once(

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -82,11 +83,13 @@ def _address_of(http: HttpSettings) -> str:
 
 
 def _token(http: HttpSettings) -> bytes | None:
-    """Whoever may read it is told what is wrong, others only how much is."""
+    """Whoever may read it is told what is wrong, others only how much is. What no header can hold
+    is none: it must not get into an error, either."""
     try:
-        return http.token_file.read_bytes().strip() if http.token_file is not None else None
+        token = http.token_file.read_bytes().strip() if http.token_file is not None else b""
     except OSError:
         return None
+    return token if all(byte >= 0x20 and byte != 0x7F for byte in token) else None
 
 
 def _asked(address: str, path: str, token: bytes | None = None) -> Iterator[Complaint]:
@@ -94,17 +97,15 @@ def _asked(address: str, path: str, token: bytes | None = None) -> Iterator[Comp
     from http.client import HTTPConnection, HTTPException
 
     place = f"http://{address}{path}"
-    connection = HTTPConnection(address, timeout=PATIENCE_SECONDS)
     try:
-        headers = {"Authorization": b"Bearer " + token} if token else {}
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        status, body = answer.status, answer.read(_MAXIMUM_BODY)
-    except (OSError, HTTPException) as error:
+        with closing(HTTPConnection(address, timeout=PATIENCE_SECONDS)) as connection:
+            headers = {"Authorization": b"Bearer " + token} if token else {}
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            status, body = answer.status, answer.read(_MAXIMUM_BODY)
+    except (OSError, HTTPException, UnicodeError) as error:
         yield _stuck(place, f"does not answer: {error or type(error).__name__}")
         return
-    finally:
-        connection.close()
     if status != 200:
         yield from _told(place, body) or [_stuck(place, f"answers with status {status}")]
 
@@ -120,7 +121,7 @@ def _told(place: str, body: bytes) -> list[Complaint]:
             _complaint(ailment, place, output.count(number, "complaint"))
             for ailment, number in answer["complaints"].items()
         ]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return []
 
 

@@ -29,6 +29,7 @@ MOST_WRONG, WRONG_SECONDS = 30, 60.0
 one is always let in."""
 
 _LONGEST_TOKEN = 4096
+_CONTROLS = frozenset([*range(0x20), 0x7F])  # no header can hold them
 _OWN_SITES = ("same-origin", "none")  # what browsers say of a page of ours, and of a typed address
 _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
@@ -45,7 +46,7 @@ class TokenFile:
 
     def is_held_by(self, given: bytes) -> bool:
         """Whether this is the token; compared in constant time. Raises Refused (503) when the
-        file is missing, empty or too large."""
+        file is missing or has no token that could be sent."""
         return hmac.compare_digest(self._present(), given)
 
     def has_signed(self, content: bytes, signature: str) -> bool:
@@ -68,7 +69,7 @@ class TokenFile:
             if signature != self._signature:
                 self._token = self._read()
                 self._signature = signature
-            complaint = None if self._token else "it is empty or too large"
+            complaint = None if self._token else "it is empty, too large, or not of one line"
         except OSError as error:
             self._token = self._signature = None
             complaint = error.strerror or str(error)
@@ -79,7 +80,7 @@ class TokenFile:
     def _read(self) -> bytes | None:
         with self._path.open("rb") as file:
             token = file.read(_LONGEST_TOKEN + 1).strip()
-        return token if 0 < len(token) <= _LONGEST_TOKEN else None
+        return token if 0 < len(token) <= _LONGEST_TOKEN and not _CONTROLS & {*token} else None
 
 
 class Gate:
