@@ -23,7 +23,12 @@ from watcher.engine.watch import AccountWatch
 from watcher.telemetry.families import Count
 from watcher.web.auth import hook_token
 from watcher.web.hooks.reception import Reception, Taken
-from watcher.web.hooks.replay import REMEMBERED_SECONDS, Replays, SenderPace
+from watcher.web.hooks.replay import (
+    MOST_NOTED_A_MINUTE,
+    REMEMBERED_SECONDS,
+    Replays,
+    SenderPace,
+)
 from watcher.web.hooks.routes import hook_routes
 from watcher.web.hooks.senders import KINDS
 
@@ -50,6 +55,7 @@ class Webhooks:
             self,
             Replays(app.clock, known),
             SenderPace(time.monotonic),
+            noting=SenderPace(time.monotonic, MOST_NOTED_A_MINUTE),
             clock=app.clock,
             meter=app.meter,
         )

@@ -7,6 +7,7 @@ import hmac
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -72,7 +73,12 @@ class Scene:
         pace = SenderPace(lambda: self.now, most_a_minute)
         self.meter = Counting()
         self.reception = Reception(
-            self.desk, self.replays, pace, clock=lambda: self.now, meter=self.meter
+            self.desk,
+            self.replays,
+            pace,
+            noting=SenderPace(lambda: self.now, replay.MOST_NOTED_A_MINUTE),
+            clock=lambda: self.now,
+            meter=self.meter,
         )
 
     def receive(
@@ -200,13 +206,40 @@ def test_a_sender_may_make_so_many_deliveries_a_minute() -> None:
 
 def test_what_was_refused_for_its_pace_may_come_again() -> None:
     scene = Scene(most_a_minute=6)
-    for _ in range(6):
-        scene.receive("quay", payloads.QUAY)
-        scene.receive("harbor", payloads.HARBOR_CLOUD_EVENT)
+    for number in range(6):
+        scene.receive("harbor", {**payloads.HARBOR_CLOUD_EVENT, "id": str(number)})
     late = {**payloads.HARBOR_CLOUD_EVENT, "id": "late"}
     assert scene.receive("harbor", late).status is HTTPStatus.TOO_MANY_REQUESTS
     scene.now += 10
     assert scene.receive("harbor", late).content == {"outcome": "polled"}
+
+
+def test_who_overheard_one_delivery_can_not_use_up_what_the_sender_may_send() -> None:
+    scene = Scene(most_a_minute=6)
+    for _ in range(20):
+        scene.receive("harbor", payloads.HARBOR_CLOUD_EVENT)
+    another = {**payloads.HARBOR_CLOUD_EVENT, "id": "another"}
+    assert scene.receive("harbor", another).content == {"outcome": "polled"}
+
+
+@pytest.mark.parametrize(
+    ("sender", "payload"),
+    [
+        pytest.param("harbor", payloads.HARBOR_CLOUD_EVENT, id="repeated"),
+        pytest.param("harbor", b"{", id="refused"),
+        pytest.param("gitlab", {"object_kind": "push"}, id="ignored"),
+    ],
+)
+def test_what_changes_nothing_does_not_fill_activity(
+    scene: Scene, sender: str, payload: Any
+) -> None:
+    for _ in range(replay.MOST_NOTED_A_MINUTE * 3):
+        scene.receive(sender, payload)
+    assert len(scene.desk.deliveries) <= replay.MOST_NOTED_A_MINUTE + 1
+    assert sum(scene.meter.counts.values()) == replay.MOST_NOTED_A_MINUTE * 3
+    scene.now += 60
+    scene.receive(sender, payload)
+    assert scene.desk.deliveries[-1].time == datetime.fromtimestamp(scene.now, UTC)
 
 
 def test_docker_hub_is_called_back_once_the_delivery_is_accepted(scene: Scene) -> None:
@@ -222,9 +255,11 @@ def test_event_grid_hears_its_code(scene: Scene) -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     replays = Replays(lambda: EPOCH)
-    assert all(replays.is_new(str(number)) for number in range(replay.MOST_REMEMBERED * 2))
-    assert not replays.is_new(str(replay.MOST_REMEMBERED * 2 - 1))
-    assert replays.is_new("0")
+    for number in range(replay.MOST_REMEMBERED * 2):
+        assert not replays.has(str(number))
+        replays.add(str(number))
+    assert replays.has(str(replay.MOST_REMEMBERED * 2 - 1))
+    assert not replays.has("0")
 
 
 class Token:

@@ -66,8 +66,9 @@ async def listening(tmp_path: Path, *, token: str | None = TOKEN) -> AsyncIterat
         path.write_text(f"{token}\n")
     settings = HttpSettings(hook_token_file=path if token is not None else None)
     meter = Counting()
+    pace = SenderPace(lambda: EPOCH)
     reception = Reception(
-        desk, Replays(lambda: EPOCH), SenderPace(lambda: EPOCH), clock=lambda: EPOCH, meter=meter
+        desk, Replays(lambda: EPOCH), pace, noting=pace, clock=lambda: EPOCH, meter=meter
     )
     door_log = Log("info", "json", log)
     routes = hook_routes(reception, hook_token(settings, door_log), log=door_log, clock=lambda: 0.0)

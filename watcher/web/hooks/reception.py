@@ -87,14 +87,17 @@ class Reception:
         replays: Replays,
         pace: SenderPace,
         *,
+        noting: SenderPace,
         clock: Callable[[], float],
         meter: Meter = UNMEASURED,
     ) -> None:
-        """`clock` is in epoch seconds."""
+        """`pace` is for deliveries with hints, `noting` for what changed nothing and is kept for
+        activity. `clock` is in epoch seconds."""
         self._meter = meter
         self._desk = desk
         self._replays = replays
         self._pace = pace
+        self._noting = noting
         self._clock = clock
 
     def refuse(self, sender: Sender) -> None:
@@ -113,6 +116,8 @@ class Reception:
         if message.reply:
             return self._ignored(sender, message)
         key = None if message.is_traffic else _key_of(sender, letter, message)
+        if self._replays.has(key):
+            return self._repeated(sender, message)
         if message.hints and not self._pace.lets(sender.name):
             return self._refused(
                 sender,
@@ -120,8 +125,7 @@ class Reception:
                 "too many deliveries",
                 headers={"retry-after": "10"},
             )
-        if not self._replays.is_new(key):
-            return self._repeated(sender, message)
+        self._replays.add(key)
         if not message.hints:
             return self._ignored(sender, message, key)
         return self._accepted(sender, message, letter.account, key)
@@ -146,7 +150,7 @@ class Reception:
         outcome = DeliveryOutcome.IGNORED
         self._count(sender, outcome)
         if not message.is_traffic:
-            self._note(sender, outcome, message.note, key=key)
+            self._note_in_vain(sender, outcome, message.note, key=key)
         if message.reply:
             return Reply(status=HTTPStatus.OK, content=message.reply)
         return _accepted(outcome)
@@ -155,7 +159,7 @@ class Reception:
         """A sender that insists has to hear that it arrived, or it sends nothing else."""
         outcome = DeliveryOutcome.REPEATED
         self._count(sender, outcome)
-        self._note(sender, outcome, "it was delivered before", hints=message.hints[:1])
+        self._note_in_vain(sender, outcome, "it was delivered before", hints=message.hints[:1])
         if sender.repeats:
             return _accepted(outcome)
         return Reply(status=HTTPStatus.CONFLICT, content=_told(outcome, "delivered before"))
@@ -169,11 +173,24 @@ class Reception:
     ) -> Reply:
         outcome = DeliveryOutcome.REFUSED
         self._count(sender, outcome)
-        self._note(sender, outcome, reason)
+        self._note_in_vain(sender, outcome, reason)
         return Reply(status=status, content=_told(outcome, reason), headers=headers or {})
 
     def _count(self, sender: Sender, outcome: DeliveryOutcome) -> None:
         self._meter.count(Count.DELIVERIES, sender.name, outcome)
+
+    def _note_in_vain(
+        self,
+        sender: Sender,
+        outcome: DeliveryOutcome,
+        reason: str,
+        hints: tuple[Hint, ...] = (),
+        key: str | None = None,
+    ) -> None:
+        """Note what changed nothing, if that is not too often: it must not push out of activity
+        what did change something."""
+        if self._noting.lets(sender.name):
+            self._note(sender, outcome, reason, hints=hints, key=key)
 
     def _note(
         self,

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable
 REMEMBERED_SECONDS = 900.0
 MOST_REMEMBERED = 10_000
 MOST_A_MINUTE = 1200
-"""Deliveries with hints, of one sender; those that tell of no change are not counted."""
+"""Deliveries with hints, of one sender; repeated ones, and those that tell of no change, are not
+counted: whoever overheard one must not use up what the sender may send."""
+MOST_NOTED_A_MINUTE = 60
+"""Deliveries of one sender that changed nothing, which activity shows; it keeps so many in all."""
 
 
 class Replays:
@@ -23,15 +26,15 @@ class Replays:
         self._clock = clock
         self._seen: OrderedDict[str, float] = OrderedDict(known)
 
-    def is_new(self, key: str | None) -> bool:
-        """Whether the key was not seen lately; from now on it was. None is always new."""
+    def has(self, key: str | None) -> bool:
+        """Whether the key was seen lately; None never was."""
         self._forget()
-        if key is None:
-            return True
-        if key in self._seen:
-            return False
-        self._seen[key] = self._clock()
-        return True
+        return key in self._seen
+
+    def add(self, key: str | None) -> None:
+        """From now on it was."""
+        if key is not None:
+            self._seen[key] = self._clock()
 
     def _forget(self) -> None:
         oldest = self._clock() - REMEMBERED_SECONDS
@@ -43,8 +46,8 @@ class Replays:
 
 
 class SenderPace:
-    """How many deliveries each sender may make: a minute's worth at once, then as time gives more.
-    `clock` is monotonic, in seconds."""
+    """How many deliveries of each sender are taken: a minute's worth at once, then as time gives
+    more. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float], most: int = MOST_A_MINUTE) -> None:
         self._clock = clock
