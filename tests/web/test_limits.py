@@ -80,6 +80,11 @@ def chunked(size: int) -> bytes:
         ),
         pytest.param(b"GET /" + b"a" * 70 * KIB, 431, id="endless path"),
         pytest.param(
+            b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a:\r\n" * 5 * KIB + b"\r\n",
+            431,
+            id="empty headers",
+        ),
+        pytest.param(
             b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 70 * KIB, 431, id="endless header"
         ),
         pytest.param(

@@ -49,20 +49,25 @@ class _Bounded(h11.Connection):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(h11.SERVER, limits.head_bytes)
-        self._most = limits.chunks
-        self._chunks = 0
+        self._limits = limits
+        self._chunks = self._size = 0
 
     def next_event(self) -> Any:
         event = super().next_event()
-        if isinstance(event, h11.Data) and event.chunk_end:
-            self._chunks += 1
-        elif isinstance(event, h11.Request):
-            self._chunks = 0
-        if self._chunks > self._most:
+        if isinstance(event, h11.Request):
+            self._chunks = self._size = 0
+        elif isinstance(event, h11.Data):
+            self._size += len(event.data)
+            self._chunks += event.chunk_end
+            self._check_chunks()
+        return event
+
+    def _check_chunks(self) -> None:
+        limits = self._limits
+        if self._chunks > limits.chunks and self._size < self._chunks * limits.chunk_bytes:
             raise h11.RemoteProtocolError(
                 "too many chunks", error_status_hint=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             )
-        return event
 
 
 class BoundedProtocol(H11Protocol):

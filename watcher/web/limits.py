@@ -17,9 +17,10 @@ class Limits:
     client took the answer, `drain_seconds` for all answers under way when the daemon stops.
     `own_bytes` of a body are always taken, so that whoever fills the common room keeps no ordinary
     request out; `bodies_bytes` is for what all bodies under way have beyond these, together. A body
-    may come in so many `chunks`: reading one costs as much as it does for a large one. Of the
-    `queue` of those who knock, `at_once` are let in at a time: until those too many are closed, a
-    few times as many files may be open beyond `connections`."""
+    that comes in more than so many `chunks` needs `chunk_bytes` in each on average: a small one
+    takes as long to read as a large one. Of the `queue` of those who knock, `at_once` are let in at
+    a time: until those too many are closed, a few times as many files may be open beyond
+    `connections`."""
 
     connections: int = 128
     head_seconds: float = 10.0
@@ -28,11 +29,12 @@ class Limits:
     idle_seconds: int = 5
     linger_seconds: float = 5.0
     drain_seconds: int = 3
-    head_bytes: int = 64 * KIB
+    head_bytes: int = 16 * KIB
     body_bytes: int = MIB
     own_bytes: int = 64 * KIB
     bodies_bytes: int = 16 * MIB
-    chunks: int = 2048
+    chunks: int = 256
+    chunk_bytes: int = 100
     at_once: int = 16
     queue: int = 1024
 
