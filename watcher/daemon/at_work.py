@@ -45,8 +45,11 @@ class AccountsAtWork:
             member.repositories = app.repositories(account)
             self.watches[account.name].adopt(member.repositories)
             return
+        former = self.watches.get(account.name)
         await self.end(account.name, successor=app.member(account))
-        self._start(account.name)
+        watch = self._start(account.name)
+        if former is not None:
+            watch.take_over(former)
 
     async def end(self, name: str, successor: Member | None = None) -> None:
         """Stop an account's work. A successor takes its place before its client closes, so that

@@ -192,6 +192,15 @@ class AccountWatch:
             del self._hinted[name]
         self._plan_new(repositories.names)
 
+    def take_over(self, former: AccountWatch) -> None:
+        """After a reload that changed the account: what webhooks told the watch before this one,
+        and no poll has shown yet, is still looked for."""
+        for name, hinted in former._hinted.items():
+            if hinted.is_open and self.repositories.has(name):
+                hinted.is_wanted = True
+                self._hinted[name] = hinted
+                self._queue.put(name, urgent=True)
+
     async def _work_on(self, name: str, *, is_urgent: bool) -> None:
         if name == CATALOG:
             await self._read_catalog()

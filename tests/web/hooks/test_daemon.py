@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,22 @@ def test_a_registry_that_asked_for_patience_is_left_alone(
     assert "acme/web:v2" in shown
     (row,) = known.json("webhooks", "ls")
     assert row["last_outcome"] == "parked"
+
+
+def test_what_waits_for_a_parked_registry_outlives_a_reload(
+    known: Watcher, registry: FakeRegistry
+) -> None:
+    with known.running() as daemon:
+        settled(daemon)
+        refusal = Respond(429, (("Retry-After", "2"),))
+        registry.fault(Fault(match=Match(kind=Kind.TAGS), action=refusal))
+        assert deliver(daemon, "generic", generic(registry, "v2"))[1] == {"outcome": "polled"}
+        daemon.wait_for("poll_parked")
+        registry.clear_faults()
+        registry.push(REPOSITORY, "v2")
+        document = json.loads(known.config.read_text())
+        document["accounts"][0]["limits"] = {"concurrency": 3}
+        known.write(document)
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for("config_loaded")
+        daemon.wait_for("execution_finished")
