@@ -20,7 +20,7 @@ from watcher.daemon.app import App, Member
 from watcher.engine import by_hand, firing
 from watcher.engine.firing import Wish
 from watcher.engine.watch import AccountWatch
-from watcher.errors import UnknownName, UsageError
+from watcher.errors import StateError, UnknownName, UsageError
 from watcher.store.sqlite import Store
 from watcher.views.deliveries import delivery_json
 from watcher.views.executions import execution_json
@@ -45,11 +45,14 @@ class Desk:
         app: App,
         watches: Mapping[str, AccountWatch],
         take_over: Callable[[], Awaitable[None]],
+        fall_behind: Callable[[], None],
     ) -> None:
-        """`take_over` makes the daemon see what was written to the state file by itself."""
+        """`take_over` makes the daemon see what was written to the state file by itself;
+        `fall_behind` is called where that has to be done later."""
         self._app = app
         self._watches = watches
         self._take_over = take_over
+        self._fall_behind = fall_behind
 
     # Looking
 
@@ -220,9 +223,21 @@ class Desk:
         return await self._app.store.run(function)
 
     async def _write(self, function: Callable[[Store], Result]) -> Result:
-        result = await self._app.store.run(function)
-        await self._take_over()
+        """What is written holds, whether or not the daemon can look at it at once. A request that
+        is given up leaves its transaction to end as it will."""
+        try:
+            result = await self._app.store.run(function)
+            await self._look_at_it()
+        except asyncio.CancelledError:
+            self._fall_behind()
+            raise
         return result
+
+    async def _look_at_it(self) -> None:
+        try:
+            await self._take_over()
+        except StateError:
+            self._fall_behind()
 
     def _watched(self) -> Iterator[tuple[Account, RepositoryStatus]]:
         for member in list(self._app.members.values()):

@@ -89,6 +89,7 @@ class Service:
             supervision=self._supervision,
         )
         self._webhooks: Webhooks | None = None
+        self._is_behind = False
 
     async def run(self) -> None:
         """Work until a signal asks to stop."""
@@ -149,7 +150,7 @@ class Service:
         from watcher.daemon.webhooks import opened as opened_webhooks
 
         self._webhooks = await opened_webhooks(self._app, self._accounts.watches)
-        desk = Desk(self._app, self._accounts.watches, self._take_over)
+        desk = Desk(self._app, self._accounts.watches, self._take_over, self._fall_behind)
         return http_server(self._app, desk, self.vitals, self._webhooks, settings)
 
     def _take_webhooks(self, webhooks: Webhooks) -> None:
@@ -208,12 +209,18 @@ class Service:
     async def _look_at_state(self) -> None:
         """Whether another process wrote: requests, switches, executions, cancellations."""
         try:
-            if await self._desk.look():
+            if await self._desk.look() or self._is_behind:
+                self._is_behind = False
                 await self._take_over()
         except StateError as error:
+            self._fall_behind()
             self._desk.look_again()
             self._app.meter.count(Count.STATE_FAILURES, StateUse.REQUESTS)
             self._app.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+
+    def _fall_behind(self) -> None:
+        """What was written is taken over by the next look."""
+        self._is_behind = True
 
     async def _take_over(self) -> None:
         """What was written to the state file, by another process or by this one, holds now."""
