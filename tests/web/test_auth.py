@@ -62,6 +62,14 @@ async def test_only_the_token_lets_in(token_file: Path, authorization: str, stat
             assert answer.json["error"] == "unauthorized"
 
 
+async def test_a_token_may_end_in_any_letter(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("voil\xe0\n", encoding="utf-8")
+    async with guarded(path) as served:
+        given = "Bearer voil\xe0".encode().decode("latin-1")
+        assert (await served.get("/hooks/private", authorization=given)).status == 200
+
+
 async def test_a_token_is_changed_without_a_restart(token_file: Path) -> None:
     async with guarded(token_file) as served:
         assert (await served.get("/hooks/private", authorization=RIGHT)).status == 200

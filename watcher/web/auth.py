@@ -164,7 +164,7 @@ def hook_token(settings: HttpSettings, log: Log) -> TokenFile | None:
 def _bearer(request: HTTPConnection) -> bytes | None:
     """The token of the Authorization header (RFC 6750), as the bytes that came."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    token = given.strip()
+    token = given.strip(" \t")  # of latin-1, strip() would take letters' bytes for blanks
     return token.encode("latin-1") if scheme.lower() == "bearer" and token else None
 
 

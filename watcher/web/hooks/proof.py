@@ -17,6 +17,8 @@ TIMESTAMP_HEADER = "x-watcher-timestamp"
 LARGEST_SKEW = 300.0
 """Seconds by which the timestamp of a signed delivery may be off."""
 
+_BLANKS = " \t"
+"""Of a header's latin-1 text, strip() would take the bytes of letters for blanks."""
 _SIGNATURE = "sha256="
 _MOST_DIGITS = 12
 
@@ -47,12 +49,12 @@ def tokens_given(headers: Mapping[str, str], query: Iterable[str]) -> list[bytes
     """Everything that may be the token: `Authorization` as it is, what it carries (RFC 6750, and
     the password of RFC 7617), other headers, and the URL's `token`."""
     given = [headers[name] for name in TOKEN_HEADERS if name in headers]
-    authorization = headers.get("authorization", "").strip()
+    authorization = headers.get("authorization", "").strip(_BLANKS)
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "basic":
         given.append(_password(rest))
     elif authorization:
-        given += [authorization, rest.strip()]
+        given += [authorization, rest.strip(_BLANKS)]
     by_header = [text.encode("latin-1", "replace") for text in given if text]
     return by_header + [text.encode("utf-8", "replace") for text in query if text]
 
