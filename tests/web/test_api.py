@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.web.daemon import REPOSITORY, Working, working
 from tests.web.serving import PATIENCE, TOKEN
 from watcher.cli.app import cli
 from watcher.testing.registry import FakeRegistry
+from watcher.web.api.routes import written
 
 
 @pytest.fixture
@@ -289,3 +291,15 @@ async def test_pages_of_other_sites_can_not_act(daemon: Working) -> None:
         answer = await daemon.ask("POST", "/api/v1/triggers/t/disable", headers=headers)
         assert answer.status == 403
     assert (await daemon.get("/triggers"))[0]["enabled"]
+
+
+async def test_a_long_list_is_written_while_the_event_loop_has_its_turns() -> None:
+    rows = [{"account": "main", "repository": f"acme/r{number}"} for number in range(200_000)]
+    writing = asyncio.create_task(asyncio.to_thread(written, rows))
+    began = last = time.monotonic()
+    longest = 0.0
+    while not writing.done():
+        await asyncio.sleep(0)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    assert longest < (last - began) / 2
+    assert json.loads(await writing) == rows

@@ -42,6 +42,14 @@ def api(desk: Desk, *, with_token: bool, log: Log) -> Router:
     return Router(routes, redirect_slashes=False)
 
 
+def written(result: Any) -> str:
+    """The result as JSON; a list item by item, for json lets no other thread have its turn before
+    it has written the whole."""
+    if not isinstance(result, list):
+        return json.dumps(result)
+    return f"[{', '.join(json.dumps(item) for item in result)}]"
+
+
 def _route(operation: Operation, desk: Desk, log: Log) -> Route:
     async def serve(request: Request) -> Response:
         given = await given_by(request, operation)
@@ -49,7 +57,7 @@ def _route(operation: Operation, desk: Desk, log: Log) -> Route:
         if operation.method == "POST":
             _note(log, request, operation, given)
         # A list of 10 000 repositories takes long to write; the polls go on meanwhile.
-        content = await asyncio.to_thread(json.dumps, result)
+        content = await asyncio.to_thread(written, result)
         return Response(content, operation.status, media_type="application/json")
 
     return Route(operation.path, serve, methods=[operation.method])
