@@ -193,6 +193,22 @@ async def test_who_is_slow_is_told_so_and_closed(sent: bytes) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [pytest.param(b"zz\r\n", 400, id="malformed"), pytest.param(b"5\r\n", 408, id="slow")],
+)
+async def test_a_head_whose_body_does_not_come_is_answered_without_one(
+    body: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Parts(health=FakeHealth(), hooks=[Route("/read", read_all, methods=["HEAD"])])
+    async with serving(parts, limits=HASTE) as served:
+        request = post("/read", body, "transfer-encoding: chunked").replace(b"POST", b"HEAD")
+        answer = parse(await served.send(request))
+        assert (answer.status, answer.body) == (status, b"")
+        assert served.lines("internal_error") == []
+        assert caplog.records == []
+
+
 async def test_dripping_bytes_buys_no_time() -> None:
     async with serving(PARTS, limits=HASTE) as served:
         reader, writer = await served.connect()

@@ -196,7 +196,7 @@ class BoundedProtocol(H11Protocol):
         ]
         for event in (
             h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
-            h11.Data(data=body),
+            h11.Data(data=b"" if self._is_asked_for_head() else body),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
@@ -204,6 +204,10 @@ class BoundedProtocol(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+
+    def _is_asked_for_head(self) -> bool:
+        """Whether what is answered is a HEAD, so that no body may follow."""
+        return self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
 
     def _make_room(self) -> None:
         here = [each for each in _bounded(self.connections) if not each.is_gone]
