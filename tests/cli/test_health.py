@@ -32,12 +32,19 @@ STALE = {"ailment": "stale", "about": "fake/acme/web", "message": "no success fo
 
 
 @contextmanager
-def answering(answers: Mapping[str, tuple[int, bytes]], host: str = "127.0.0.1") -> Iterator[int]:
-    """A daemon's HTTP side that says this and nothing else; gives its port."""
+def answering(
+    answers: Mapping[str, tuple[int, bytes]],
+    host: str = "127.0.0.1",
+    tokens: list[str | None] | None = None,
+) -> Iterator[int]:
+    """A daemon's HTTP side that says this and nothing else; gives its port. `tokens` get what it
+    was sent as one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = answers.get(self.path, (404, b"{}"))
+            if tokens is not None:
+                tokens.append(self.headers["Authorization"])
             if self.headers["Authorization"] not in (None, f"Bearer {TOKEN}"):
                 status = 401
             self.send_response(status)
@@ -161,11 +168,24 @@ def test_who_can_have_no_address_does_not_answer(bench: Bench, host: str) -> Non
     assert complaint["message"].startswith("does not answer")
 
 
+def test_the_token_is_told_only_where_a_daemon_can_be(bench: Bench) -> None:
+    """Whoever takes the port of a daemon that is gone must not be given it."""
+    tokens: list[str | None] = []
+    with answering({"/healthz": (200, told()), "/livez": (200, told())}, tokens=tokens) as port:
+        listening(bench, port)
+        bench.run("health")
+        with StateLock(bench.directory / "watcher.db", command="watcher run"):
+            bench.run("health")
+            bench.run("health", "--live")
+    assert tokens == [None, f"Bearer {TOKEN}", None]
+
+
 def test_a_token_that_no_request_can_hold_is_not_sent_and_not_shown(bench: Bench) -> None:
     with answering({"/healthz": (200, told())}) as port:
         listening(bench, port)
         bench.write("token", f"{TOKEN}\n{TOKEN}\n")
-        done = bench.run("health")
+        with StateLock(bench.directory / "watcher.db", command="watcher run"):
+            done = bench.run("health")
     assert (done.stdout, done.stderr) == ("well\n", "")
 
 

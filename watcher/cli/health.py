@@ -65,7 +65,8 @@ def _from_outside(invocation: Invocation, *, live: bool, url: str | None) -> Ite
         return _asked(_address_in(url), path)
     place = whereabouts(invocation.config, environment=os.environ)
     if place.http is not None:
-        return _asked(_address_of(place.http), path, _token(place.http))
+        token = _token(place.http) if not live and _is_held(place.state) else None
+        return _asked(_address_of(place.http), path, token)
     return _seen(invocation, place.state, live=live)
 
 
@@ -90,6 +91,18 @@ def _token(http: HttpSettings) -> bytes | None:
     except OSError:
         return None
     return token if all(byte >= 0x20 and byte != 0x7F for byte in token) else None
+
+
+def _is_held(state: Path) -> bool:
+    """Whether a daemon can be there at all: a port that none holds may be anybody's, and must not
+    be told the token."""
+    from watcher.errors import StateError
+    from watcher.store.lock import holder
+
+    try:
+        return holder(state) is not None
+    except StateError:
+        return False
 
 
 def _asked(address: str, path: str, token: bytes | None = None) -> Iterator[Complaint]:
