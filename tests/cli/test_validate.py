@@ -222,6 +222,10 @@ def test_a_token_that_lets_nobody_in_is_warned_of(bench: Bench, key: str) -> Non
     assert f"http: {key} {path.parent / 'token'} can't be read" in findings_of(bench)
     bench.write("token", "\n")
     assert f"http: {key} {path.parent / 'token'} is empty" in findings_of(bench)
+    bench.write("token", "of\nnobody\n")
+    assert f"http: {key} {path.parent / 'token'} is too large, or not of one line" in findings_of(
+        bench
+    )
     bench.write("token", "of-nobody\n")
     assert "http" not in findings_of(bench)
 

@@ -119,17 +119,27 @@ def _tls_files(account: Account) -> Iterator[Finding]:
 
 
 def _tokens(http: HttpSettings) -> Iterator[Finding]:
+    from watcher.core.serving import LONGEST_TOKEN
+
     named = {"token_file": http.token_file, "hook_token_file": http.hook_token_file}
     for key, path in named.items():
         if path is None:
             continue
         try:
             with path.open("rb") as file:
-                fault = None if file.read(LARGEST_PASSWORD_FILE).strip() else "is empty"
+                fault = _fault_of_token(file.read(LONGEST_TOKEN + 1).strip())
         except OSError as error:
             fault = f"can't be read: {error.strerror}"
         if fault is not None:
             yield _warn(f"http: {key} {path} {fault}", hint="while it is so, nobody is let in")
+
+
+def _fault_of_token(token: bytes) -> str | None:
+    from watcher.core.serving import is_token
+
+    if is_token(token):
+        return None
+    return "is too large, or not of one line" if token else "is empty"
 
 
 def _password_file(path: Path, account: Account) -> Iterator[Finding]:

@@ -86,11 +86,13 @@ def _address_of(http: HttpSettings) -> str:
 def _token(http: HttpSettings) -> bytes | None:
     """Whoever may read it is told what is wrong, others only how much is. What no header can hold
     is none: it must not get into an error, either."""
+    from watcher.core.serving import is_token
+
     try:
         token = http.token_file.read_bytes().strip() if http.token_file is not None else b""
     except OSError:
         return None
-    return token if all(byte >= 0x20 and byte != 0x7F for byte in token) else None
+    return token if is_token(token) else None
 
 
 def _is_held(state: Path) -> bool:

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8484
+LONGEST_TOKEN = 4096
+
+_CONTROLS = frozenset([*range(0x20), 0x7F])
 
 
 class HttpSettings(NamedTuple):
@@ -22,3 +25,9 @@ class HttpSettings(NamedTuple):
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it: then no token is needed."""
         return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+
+def is_token(content: bytes) -> bool:
+    """Whether this can be a token: neither empty nor too large, and such that a header can hold it,
+    which no line end can be in."""
+    return 0 < len(content) <= LONGEST_TOKEN and _CONTROLS.isdisjoint(content)

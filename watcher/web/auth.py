@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from watcher.core.serving import HttpSettings
+from watcher.core.serving import LONGEST_TOKEN, HttpSettings, is_token
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 from watcher.web.refusals import Refused
@@ -28,8 +28,6 @@ MOST_WRONG, WRONG_SECONDS = 30, 60.0
 """Wrong tokens that are answered 401 in so many seconds; more of them are answered 429. The right
 one is always let in."""
 
-_LONGEST_TOKEN = 4096
-_CONTROLS = frozenset([*range(0x20), 0x7F])  # no header can hold them
 _OWN_SITES = ("same-origin", "none")  # what browsers say of a page of ours, and of a typed address
 _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
@@ -79,8 +77,8 @@ class TokenFile:
 
     def _read(self) -> bytes | None:
         with self._path.open("rb") as file:
-            token = file.read(_LONGEST_TOKEN + 1).strip()
-        return token if 0 < len(token) <= _LONGEST_TOKEN and not _CONTROLS & {*token} else None
+            token = file.read(LONGEST_TOKEN + 1).strip()
+        return token if is_token(token) else None
 
 
 class Gate:
