@@ -144,6 +144,21 @@ def test_a_clock_that_was_set_back_does_not_cost_the_new_copy(path: Path, tmp_pa
     assert target.exists()
 
 
+def test_a_state_file_restored_from_a_copy_can_be_written_while_it_is_read(
+    path: Path, tmp_path: Path
+) -> None:
+    with Store.open(path):
+        pass
+    backup_state(path, tmp_path / "restored.db")
+    with (
+        Store.open(tmp_path / "restored.db") as store,
+        closing(sqlite3.connect(tmp_path / "restored.db")) as reader,
+    ):
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM repository").fetchall()
+        store.record_poll(baseline("1.0"))
+
+
 def test_a_copy_that_can_t_be_made_costs_no_earlier_one(path: Path, tmp_path: Path) -> None:
     with Store.open(path):
         pass

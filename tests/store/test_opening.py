@@ -21,6 +21,7 @@ from watcher.errors import (
     StateTooNew,
     StateUnwritable,
 )
+from watcher.store.backups import backup_state
 from watcher.store.schema import MIGRATIONS
 from watcher.store.sqlite import Store
 
@@ -223,6 +224,28 @@ def test_two_processes_that_make_the_file_at_once_make_one(path: Path) -> None:
     with Store.open(path) as store:
         assert store.enabled_overrides().keys() == {"0", "1", "2"}
     assert [left for left in path.parent.iterdir() if left.name.endswith(".new")] == []
+
+
+def killed_while_it_wrote(path: Path) -> None:
+    """What it wrote last stands in the log alone."""
+    script = "import os, sys; from pathlib import Path; from watcher.store.sqlite import Store\n"
+    script += "Store.open(Path(sys.argv[1])).set_enabled('t', True); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == -9
+
+
+def test_no_new_file_is_made_beside_the_log_of_another(path: Path, tmp_path: Path) -> None:
+    killed_while_it_wrote(path)
+    log = tmp_path / "watcher.db-wal"
+    moved = path.rename(tmp_path / "old.db")
+    with pytest.raises(StateError, match="log of a file that stood there before"):
+        Store.open(path)
+    with pytest.raises(StateError, match="log of a file that stood there before"):
+        backup_state(moved, path)
+    assert not path.exists()
+    log.rename(tmp_path / "old.db-wal")
+    with Store.open(path) as new, Store.open(moved) as old:
+        assert new.enabled_overrides() == {}
+        assert old.enabled_overrides() == {"t": True}
 
 
 def test_the_store_imports_little() -> None:

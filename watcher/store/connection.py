@@ -63,6 +63,7 @@ def open_state(
             _check_identity(path, connection)
             if upgrade:
                 _upgrade(path, connection, migrations)
+                _keep_log(connection)
     except BaseException:
         connection.close()
         raise
@@ -181,9 +182,22 @@ def build(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
 
 
 def place_new(draft: Path, path: Path) -> None:
-    """Give a finished file its name, durably. Raises FileExistsError when the name is taken."""
+    """Give a finished file its name, durably. Raises FileExistsError when the name is taken, and
+    StateError when the log of a file that had it before is still there."""
+    _refuse_beside_log(path)
     os.link(draft, path)
     _sync_directory(path)
+
+
+def _refuse_beside_log(path: Path) -> None:
+    """SQLite would write what a log of another file holds into the new one. Where another process
+    makes the file just now, its log comes after it."""
+    for log in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal")):
+        if log.exists() and log.stat().st_size and not path.exists():
+            raise StateError(
+                f"{path} can't be made beside {log}, the log of a file that stood there before",
+                hint="the log is part of that file: put the file back, or move the log to it",
+            )
 
 
 def _sync_directory(path: Path) -> None:
@@ -220,6 +234,13 @@ def _upgrade(path: Path, connection: sqlite3.Connection, migrations: Sequence[Mi
             for statement in migration:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {newest}")
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """A copy has no write-ahead log, so that it is one file; a state file that was restored from
+    it has one again, without which who reads for long keeps others from writing."""
+    with suppress(sqlite3.OperationalError):  # somebody else has it open; the next one does it
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _too_new(path: Path, version: int, newest: int) -> StateTooNew:
