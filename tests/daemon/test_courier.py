@@ -152,6 +152,22 @@ async def test_after_three_days_a_message_is_given_up_loudly(place: Place) -> No
     assert place.said("notification_dead") == ["error"]
 
 
+async def test_what_gathered_for_a_notifier_that_is_gone_is_given_up_with_the_first(
+    place: Place,
+) -> None:
+    """With an attempt an hour it would pile up for ever."""
+    for number in range(50):
+        await place.tell(str(number))
+    place.now += timedelta(days=4)
+    await place.tell("of today")
+    place.answers = [DOWN] * 5
+    courier = place.courier()
+    for _ in range(5):
+        await courier.deliver()
+    assert await place.statuses() == [MessageStatus.DEAD] * 50 + [MessageStatus.WAITING]
+    assert place.said("notification_dead") == ["error", "error"]
+
+
 async def test_what_a_sender_says_in_an_unknown_error_is_not_repeated(place: Place) -> None:
     await place.tell("a")
     place.answers = [ValueError("https://hooks.example.com/s3cret")]
@@ -179,9 +195,9 @@ async def test_nothing_is_sent_that_is_not_written_down_first(place: Place) -> N
     assert place.tried == []
 
 
-async def test_that_the_state_file_can_not_be_written_needs_no_state_file(place: Place) -> None:
+def of_a_full_disk() -> Message:
     item = {"text": "the disk is full", "subject": "s", "account": None, "detail": "", "time": 0}
-    message = Message(
+    return Message(
         id=0,
         key="k",
         notifier="ops",
@@ -191,14 +207,31 @@ async def test_that_the_state_file_can_not_be_written_needs_no_state_file(place:
         count=1,
         created=NOW.timestamp(),
     )
+
+
+async def test_that_the_state_file_can_not_be_written_needs_no_state_file(place: Place) -> None:
     place.strikes = ["take.before_commit"]
     courier = place.courier()
-    courier.send_directly(message)
+    courier.send_directly(of_a_full_disk())
     with pytest.raises(StateUnwritable):
         await courier.deliver()
     assert place.taken == ["the disk is full"]
     await courier.deliver()
     assert place.taken == ["the disk is full"]
+
+
+async def test_a_refusal_of_what_is_not_written_down_holds_up_nothing(place: Place) -> None:
+    await place.tell("a")
+    place.answers = [REFUSED] * 3
+    courier = place.courier()
+    courier.send_directly(of_a_full_disk())
+    await courier.deliver()
+    place.now += timedelta(minutes=1)
+    await courier.deliver()
+    place.now += timedelta(minutes=1)
+    await courier.deliver()
+    assert place.taken == ["a"]
+    assert place.said("notification_dead") == ["error"]
 
 
 async def test_a_person_who_asks_ends_the_rest(place: Place) -> None:

@@ -274,6 +274,28 @@ def test_a_message_that_was_tried_takes_no_more(store: Store, clock: Clock) -> N
     assert [message.count for message in told(store)] == [1, 1]
 
 
+@pytest.mark.parametrize("was_tried", [False, True])
+def test_what_a_wrong_clock_wrote_does_not_wait_until_that_time_comes_again(
+    was_tried: bool, store: Store, clock: Clock
+) -> None:
+    clock.passes(days=365)
+    store.outbox.settle([stale("acme/1", since=clock().timestamp())], [])
+    told(store)
+    if was_tried:
+        clock.passes(minutes=1)
+        tried = store.outbox.take("ops")
+        assert tried is not None
+        store.outbox.failed(tried.id, "refused", timedelta(minutes=5))
+    clock.passes(days=-365)
+    store.outbox.settle([stale("acme/2")], [])
+    assert [message.count for message in told(store)] == [1, 1], "nothing more joins the first"
+    assert store.outbox.due() == {"ops": False}
+    taken = store.outbox.take("ops")
+    assert taken is not None
+    assert taken.items[0]["subject"] == f"{ACCOUNT}/acme/1"
+    assert store.outbox.take("ops") is None, "the second gathers"
+
+
 # Sending
 
 

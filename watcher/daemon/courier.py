@@ -85,8 +85,10 @@ class Courier:
         if self._direct is not None:
             direct = self._direct
             error = await self._try(direct)
-            if error is not None:
+            if error is not None and error.temporary:
                 return self._rest_after(error)
+            if error is not None:
+                self._say_dead(direct, error)
             self._direct = None if self._direct is direct else self._direct
         name = self.notifier.name
         while (message := await self._store.run(lambda s: s.outbox.take(name))) is not None:
@@ -131,15 +133,34 @@ class Courier:
         wait: timedelta | None = timedelta() if error.temporary else backoff(message.attempts)
         if message.attempts >= FEWEST_ATTEMPTS and age > LONGEST_LIFE:
             wait = None
+            self._say_dead(message, error, f"`watcher notify retry {message.id}` sends it again")
+        await self._store.run(lambda s: s.outbox.failed(message.id, str(error), wait))
+        if wait is None and error.temporary:
+            await self._give_up_older(error)
+        return not error.temporary
+
+    async def _give_up_older(self, error: WatcherError) -> None:
+        """Who could not be told of one for so long could not be told of any. One by one, an hour
+        apart, they would never end."""
+        name, reason = self.notifier.name, str(error)
+        others = await self._store.run(lambda s: s.outbox.bury_older(name, LONGEST_LIFE, reason))
+        if others:
             self._log.error(
                 Event.NOTIFICATION_DEAD,
-                notifier=self.notifier.name,
-                message=message.title,
-                error=str(error),
-                hint=f"`watcher notify retry {message.id}` sends it again",
+                notifier=name,
+                messages=others,
+                error=reason,
+                hint="`watcher notify retry --dead` sends them again",
             )
-        await self._store.run(lambda s: s.outbox.failed(message.id, str(error), wait))
-        return not error.temporary
+
+    def _say_dead(self, message: Message, error: WatcherError, hint: str | None = None) -> None:
+        self._log.error(
+            Event.NOTIFICATION_DEAD,
+            notifier=self.notifier.name,
+            message=message.title,
+            error=str(error),
+            hint=hint,
+        )
 
     def _rest_after(self, error: WatcherError) -> timedelta:
         return max(error.retry_after or timedelta(), backoff(self._failures))

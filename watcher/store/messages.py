@@ -18,6 +18,8 @@ from watcher.store import notices
 from watcher.store.rows import clean, from_text, to_text
 
 _COLUMNS = "id, key, notifier, event, kind, items, count, created, status, attempts, tried, error"
+_IS_DUE = "status = 'waiting' AND (due <= ?1 OR coalesce(tried, created) > ?1)"
+"""What was written by a clock that was set back since does not wait until that time comes again."""
 PERSISTENCE = 5
 """After so many attempts in vain a message lets others go first: it may be what is wrong."""
 
@@ -50,8 +52,7 @@ def is_to_fill(db: sqlite3.Connection, audience: Audience, now: float) -> bool:
 def due(db: sqlite3.Connection, now: float) -> dict[str, bool]:
     """The notifiers that have something to send, and whether a person asked for that."""
     rows = db.execute(
-        "SELECT notifier, min(due) = 0 FROM message WHERE status = 'waiting' AND due <= ? "
-        "GROUP BY notifier",
+        f"SELECT notifier, min(due) = 0 FROM message WHERE {_IS_DUE} GROUP BY notifier",  # noqa: S608
         (now,),
     )
     return {name: bool(asked) for name, asked in rows}
@@ -76,11 +77,11 @@ def take(db: sqlite3.Connection, notifier: str, now: float) -> Message | None:
     """The message to send next, with one attempt more: what a person asked for, then the oldest,
     and at last what was tried often."""
     row = db.execute(
-        "UPDATE message SET attempts = attempts + 1, tried = ?2 WHERE id = ("  # noqa: S608
-        "SELECT id FROM message WHERE status = 'waiting' AND notifier = ?1 AND due <= ?2 "
+        "UPDATE message SET attempts = attempts + 1, tried = ?1 WHERE id = ("  # noqa: S608
+        f"SELECT id FROM message WHERE {_IS_DUE} AND notifier = ?2 "
         f"ORDER BY due > 0, attempts >= {PERSISTENCE}, id LIMIT 1) "
         f"RETURNING {_COLUMNS}",
-        (notifier, now),
+        (now, notifier),
     ).fetchone()
     return None if row is None else _message(row)
 
@@ -103,6 +104,16 @@ def bury(db: sqlite3.Connection, number: int, error: str, now: float) -> None:
         "UPDATE message SET status = 'dead', error = ?, finished = ? WHERE id = ?",
         (clean(error), now, number),
     )
+
+
+def bury_older(db: sqlite3.Connection, notifier: str, before: float, error: str, now: float) -> int:
+    """Give up what waits for a notifier since before that time; how many there were."""
+    rows = db.execute(
+        "UPDATE message SET status = 'dead', error = ?, finished = ? "
+        "WHERE status = 'waiting' AND notifier = ? AND created < ? AND due > 0",
+        (clean(error), now, notifier, before),
+    )
+    return rows.rowcount
 
 
 def bury_orphans(db: sqlite3.Connection, notifiers: Sequence[str], now: float) -> None:
@@ -155,9 +166,9 @@ def forget_sent(db: sqlite3.Connection, before: float) -> int:
 def _add(db: sqlite3.Connection, notifier: Notifier, notice: Notice, now: float) -> None:
     """To the message that still gathers, else as a new one."""
     row = db.execute(
-        "SELECT id, items, count FROM message WHERE notifier = ? AND event = ? AND kind = ? "
-        "AND status = 'waiting' AND attempts = 0 AND due > ? ORDER BY id DESC LIMIT 1",
-        (notifier.name, notice.event, notice.kind, now),
+        "SELECT id, items, count FROM message WHERE notifier = ?2 AND event = ?3 AND kind = ?4 "  # noqa: S608
+        f"AND status = 'waiting' AND attempts = 0 AND NOT ({_IS_DUE}) ORDER BY id DESC LIMIT 1",
+        (now, notifier.name, notice.event, notice.kind),
     ).fetchone()
     if row is None:
         _insert(db, notifier, notice, now)

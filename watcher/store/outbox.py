@@ -80,6 +80,13 @@ class Outbox:
             else:
                 messages.failed(db, number, error, self._now() + wait.total_seconds())
 
+    def bury_older(self, notifier: str, age: timedelta, error: str) -> int:
+        """Give up what waits for a notifier for so long, but what a person asked to send; how many
+        there were."""
+        with self._writing("older") as db:
+            now = self._now()
+            return messages.bury_older(db, notifier, now - age.total_seconds(), error, now)
+
     def bury_orphans(self, notifiers: Sequence[str]) -> None:
         """Give up what waits for a notifier that is none of these."""
         with self._writing("orphans") as db:
