@@ -261,6 +261,20 @@ def test_a_repository_without_success_for_too_long_is_stale(
     assert (complaint["ailment"], complaint["about"]) == ("stale", f"fake/{REPOSITORY}")
 
 
+def test_a_schedule_that_rests_makes_nothing_stale(bench: Bench, registry: FakeRegistry) -> None:
+    registry.push(REPOSITORY, "1.0")
+    soon = [(int(time.time()) // 3600 + hours) % 24 for hours in (1, 2)]
+    hours = ",".join(map(str, sorted(soon)))
+    bench.configure(registry.address, account=f"poll: {{cron: '0 {hours} * * *'}}")
+    bench.run("run", "--once")
+    with StateLock(bench.directory / "watcher.db", command="watcher run"):
+        with closing(Store.open(bench.directory / "watcher.db")) as store:
+            (status,) = store.repository_statuses()
+            status.last_success = time.time() - 10 * 3600
+            store.flush([status], {})
+        assert bench.run("health").stdout == "well\n"
+
+
 def test_a_repository_that_was_never_polled_is_no_complaint(bench: Bench) -> None:
     bench.configure("registry.example", account="stale_after: 1s")
     with StateLock(bench.directory / "watcher.db", command="watcher run"):

@@ -11,7 +11,7 @@ import pytest
 
 from watcher.core.freshness import WatchedAccount, is_polled, settle
 from watcher.core.notice import NoticeEvent, Trouble
-from watcher.core.poll import RepositoryStatus
+from watcher.core.poll import CatalogStatus, RepositoryStatus
 
 NOW = 1_000_000.0
 MINUTE = 60.0
@@ -154,6 +154,56 @@ def test_a_success_before_the_trouble_does_not_end_it() -> None:
     assert not settle([watched], [stale("hub/web")], NOW)
 
 
+def test_a_success_of_a_clock_that_was_set_back_neither_ends_nor_repeats_a_trouble() -> None:
+    ahead = status(success=-1e6, check=10, failures=3)
+    watched = account(ahead, *WELL)
+    (trouble,) = settle([watched], [], NOW).begun
+    assert trouble.subject == "hub/web"
+    assert not settle([watched], [trouble], NOW + 5)
+
+
+@pytest.mark.parametrize(("failures", "is_over"), [(0, True), (1, False)])
+def test_a_trouble_of_a_clock_that_was_set_back_ends_when_polls_are_well(
+    failures: int, is_over: bool
+) -> None:
+    watched = account(status(failures=failures), *WELL)
+    found = settle([watched], [stale("hub/web", ago=-365 * 24 * 60 * MINUTE)], NOW)
+    assert bool(found.over) is is_over
+
+
+def catalog(failures: int, *, was_read: bool = False) -> CatalogStatus:
+    error = "403" if failures else None
+    return CatalogStatus(failures=failures, error=error, was_read=was_read)
+
+
+@pytest.mark.parametrize(("failures", "subjects"), [(2, []), (3, ["hub/_catalog"])])
+def test_a_catalog_that_can_not_be_read_again_and_again_is_told(
+    failures: int, subjects: list[str]
+) -> None:
+    watched = replace(account(), catalog=catalog(failures))
+    found = settle([watched], [], NOW)
+    assert [trouble.subject for trouble in found.begun] == subjects
+    assert all(trouble.detail == "403" for trouble in found.begun)
+
+
+@pytest.mark.parametrize(
+    ("read", "line"),
+    [
+        (catalog(4), None),
+        (catalog(0), None),
+        (catalog(0, was_read=True), "hub/_catalog: read again"),
+        (None, "hub/_catalog: no longer watched"),
+    ],
+    ids=["fails on", "not asked since the start", "read", "no catalog any more"],
+)
+def test_the_trouble_of_a_catalog_lasts_until_it_is_read(
+    read: CatalogStatus | None, line: str | None
+) -> None:
+    found = settle([replace(account(*WELL), catalog=read)], [stale("hub/_catalog")], NOW)
+    assert found.begun == []
+    assert [said for _, said in found.over] == ([line] if line else [])
+
+
 SINCE = 5 * MINUTE
 
 POLLED = {
@@ -175,6 +225,8 @@ POLLED = {
     ),
     "parked": (account(*WELL, is_parked=True), False),
     "no repositories": (account(), False),
+    "its catalog can't be read": (replace(account(*WELL), catalog=catalog(1)), False),
+    "its catalog is read": (replace(account(*WELL), catalog=catalog(0, was_read=True)), True),
 }
 
 

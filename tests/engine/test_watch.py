@@ -209,6 +209,8 @@ async def test_the_catalog_brings_repositories_and_its_failure_takes_none_away(
         await work.after(EVERY.total_seconds() * 1.1, 1)
         assert "catalog_failed" in work.written.getvalue()
         assert work.watch.repositories.names == ("acme/web",)
+        assert work.watch.repositories.status.was_read
+        assert work.watch.repositories.status.failures == 1
 
 
 @pytest.mark.parametrize("seconds", [0, 3600])

@@ -376,6 +376,20 @@ def test_a_pass_pings_when_all_was_polled_and_a_ping_that_fails_is_a_line_in_the
     assert len(receiver.requests) == 2
 
 
+def test_no_pass_pings_that_polled_nothing_of_an_account(
+    tmp_path: Path, registry: FakeRegistry, receiver: Receiver
+) -> None:
+    registry.push(WEB, "1.0")
+    document = config(registry)
+    document["ping"] = {"url": f"{receiver.url}/{PATH}"}
+    document["accounts"].append({**account(registry.address), "name": "empty", "catalog": True})
+    document["accounts"][1]["catalog"] = {"include": "none/.*"}
+    document["accounts"][1].pop("repositories", None)
+    watcher = Watcher(tmp_path, document)
+    assert watcher.run("run", "--once").returncode == 0
+    assert receiver.requests == []
+
+
 # Secrets
 
 

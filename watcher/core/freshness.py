@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from watcher.core.health import STALE_INTERVALS, is_overdue
 from watcher.core.notice import NoticeEvent, Trouble
-from watcher.core.poll import RepositoryStatus
+from watcher.core.poll import CatalogStatus, RepositoryStatus
 from watcher.core.schedule import LONGEST_BACKOFF
 from watcher.core.times import rfc3339
 
@@ -24,14 +24,16 @@ LATE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedAccount:
-    """An account with the status of each repository that it watches now. `since` is when this
-    process began to poll it, or saw its registry come back; None where each pass is a process of
-    its own. After `limit` without a success a repository is stale."""
+    """An account with the status of each repository that it watches now, and of its `catalog` where
+    it has one. `since` is when this process began to poll it, saw its registry come back, or found
+    the clock set; None where each pass is a process of its own. After `limit` without a success a
+    repository is stale."""
 
     name: str
     registry: str
     statuses: tuple[RepositoryStatus, ...]
     limit: timedelta
+    catalog: CatalogStatus | None = None
     is_parked: bool = False
     since: float | None = None
 
@@ -52,6 +54,11 @@ class WatchedAccount:
     def is_overdue(self, status: RepositoryStatus, now: float) -> bool:
         """See core.health."""
         return is_overdue(status, now=now, since=self.since or 0.0, limit=self.limit)
+
+    @property
+    def lacks_catalog(self) -> bool:
+        """Whether its catalog can't be read, again and again."""
+        return self.catalog is not None and self.catalog.failures >= STALE_INTERVALS
 
     def late(self, now: float) -> list[RepositoryStatus]:
         return [status for status in self.statuses if self.is_late(status, now)]
@@ -83,21 +90,23 @@ def settle(
     for account in watched.values():
         whole = known.get(account.name)
         if whole is not None:
-            if _is_over(account, whole):
+            if _is_over(account, whole, now):
                 found.over.append((whole, f"{account.name}: {account.registry} is polled again"))
         elif _is_about_the_account(account, now):
             found.begun.append(_of_account(account, now))
         else:
             late = [s for s in account.late(now) if _subject(account, s) not in known]
             found.begun += [_of(account, status, now) for status in late]
-    found.over += _repositories_over(watched, known.values())
+        if account.lacks_catalog and _subject_of_catalog(account) not in known:
+            found.begun.append(_of_catalog(account, now))
+    found.over += _repositories_over(watched, known.values(), now)
     return found
 
 
 def is_polled(account: WatchedAccount, since: float, now: float) -> bool:
-    """Whether each repository that was due since then was polled with success, none is late, and
-    the account has any: what the ping vouches for."""
-    if account.is_parked or not account.statuses:
+    """Whether each repository that was due since then was polled with success, none is late, the
+    account has any, and its catalog was read: what the ping vouches for."""
+    if account.is_parked or not account.statuses or (account.catalog and account.catalog.error):
         return False
     return all(
         _was_polled(status, since, now) and not account.is_overdue(status, now)
@@ -119,19 +128,25 @@ def _is_about_the_account(account: WatchedAccount, now: float) -> bool:
     return count > 1 and bool(account.late(now)) and 2 * len(account.ailing(now)) > count
 
 
-def _is_over(account: WatchedAccount, whole: Trouble) -> bool:
+def _is_over(account: WatchedAccount, whole: Trouble, now: float) -> bool:
     """Whether most repositories were polled since; the others' turn comes, or they are late."""
-    back = sum(_succeeded(status, whole.since) for status in account.statuses)
+    back = sum(_succeeded(status, whole.since, now) for status in account.statuses)
     return 2 * back > len(account.statuses) or not account.statuses
 
 
-def _succeeded(status: RepositoryStatus, since: float) -> bool:
-    return status.last_success is not None and status.last_success > since
+def _succeeded(status: RepositoryStatus, since: float, now: float) -> bool:
+    """A success in the future of a clock that was set back says nothing; after a trouble in the
+    future a repository is well that does not fail."""
+    success = status.last_success
+    if success is None or success > now:
+        return False
+    return success > since or (since > now and not status.failures)
 
 
 def _repositories_over(
-    watched: Mapping[str, WatchedAccount], known: Iterable[Trouble]
+    watched: Mapping[str, WatchedAccount], known: Iterable[Trouble], now: float
 ) -> Iterator[Over]:
+    catalogs = {_subject_of_catalog(a): a.catalog for a in watched.values() if a.catalog}
     statuses = {
         _subject(account, status): status
         for account in watched.values()
@@ -140,10 +155,13 @@ def _repositories_over(
     for trouble in known:
         if trouble.subject in watched:
             continue
-        status = statuses.get(trouble.subject)
-        if status is None:
+        catalog, status = catalogs.get(trouble.subject), statuses.get(trouble.subject)
+        if catalog is not None:
+            if catalog.was_read and not catalog.failures:
+                yield trouble, f"{trouble.subject}: read again"
+        elif status is None:
             yield trouble, f"{trouble.subject}: no longer watched"
-        elif _succeeded(status, trouble.since):
+        elif _succeeded(status, trouble.since, now):
             yield trouble, f"{trouble.subject}: polled again"
 
 
@@ -177,3 +195,20 @@ def _of(account: WatchedAccount, status: RepositoryStatus, now: float) -> Troubl
 
 def _subject(account: WatchedAccount, status: RepositoryStatus) -> str:
     return f"{account.name}/{status.repository}"
+
+
+def _of_catalog(account: WatchedAccount, now: float) -> Trouble:
+    assert account.catalog is not None  # it can't be read
+    return Trouble(
+        event=NoticeEvent.REPOSITORY_STALE,
+        subject=_subject_of_catalog(account),
+        account=account.name,
+        text=f"{account.name}: the catalog of {account.registry} can't be read",
+        detail=account.catalog.error or "",
+        since=now,
+    )
+
+
+def _subject_of_catalog(account: WatchedAccount) -> str:
+    """No repository's name begins with an underscore."""
+    return f"{account.name}/_catalog"

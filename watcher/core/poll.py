@@ -76,3 +76,20 @@ class RepositoryStatus:
     walked: float | None = None
     known: bool = False
     generation: int = 0
+
+
+@dataclass(slots=True)
+class CatalogStatus:
+    """How the reads of an account's catalog went in this process: how many failed in a row, why
+    the last one did or is not believed, and whether one ever did well."""
+
+    failures: int = 0
+    error: str | None = None
+    was_read: bool = False
+
+    def failed(self, error: str) -> None:
+        self.failures, self.error = self.failures + 1, error
+
+    def read(self, doubt: str | None) -> None:
+        """Well, or with a doubt about what it says."""
+        self.failures, self.error, self.was_read = 0, doubt, True

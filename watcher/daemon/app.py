@@ -120,9 +120,16 @@ class App:
         return Member(account, client, poller, self.repositories(account))
 
     def repositories(self, account: Account) -> RepositoryList:
-        stored = [s.repository for s in self.board if s.account == account.name and s.known]
+        """What it watches from now on; until its catalog is read, what that named the last time,
+        or what an earlier process has polled."""
         seen = self._seen_catalogs().get(account.name)
-        return RepositoryList(account, self.rules.triggers, stored, fingerprint=seen)
+        member = self.members.get(account.name)
+        if member is not None and member.account == account:
+            found, status = member.repositories.found, member.repositories.status
+        else:
+            found = tuple(s.repository for s in self.board if s.account == account.name and s.known)
+            status = None
+        return RepositoryList(account, self.rules.triggers, found, fingerprint=seen, status=status)
 
     def _seen_catalogs(self) -> dict[str, str]:
         """The fingerprint of each account's last catalog, of this process or an earlier one."""

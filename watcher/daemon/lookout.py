@@ -6,7 +6,8 @@ Nothing is remembered here that matters: what lasts stands in the state file.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+import time
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from watcher.core import freshness
@@ -14,6 +15,7 @@ from watcher.core.freshness import Settlement, WatchedAccount
 from watcher.core.health import stale_limit
 from watcher.core.notice import NoticeEvent, Trouble
 from watcher.daemon.app import App, Member
+from watcher.daemon.clocks import Clocks
 from watcher.engine.poll_outcome import PollOutcome
 from watcher.errors import AuthenticationFailed, CredentialError, WatcherError
 from watcher.store.sqlite import Store
@@ -25,8 +27,12 @@ class Lookout:
     """One App's. `is_daemon`: repositories are late by this process's own time, see
     WatchedAccount.since."""
 
-    def __init__(self, app: App, *, is_daemon: bool) -> None:
+    def __init__(
+        self, app: App, *, is_daemon: bool, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._app = app
+        self._monotonic = monotonic
+        self._clocks = Clocks(app.clock(), monotonic())
         self._is_daemon = is_daemon
         self._since: dict[str, float] = {}
         self._refusals: dict[str, WatcherError | None] = {}
@@ -78,19 +84,24 @@ class Lookout:
                 self._since[trouble.subject] = now  # its registry came back; see WatchedAccount
 
     def accounts(self) -> tuple[WatchedAccount, ...]:
-        """How the repositories of each account fare now."""
+        """How the repositories of each account fare now. What was not polled while the machine
+        slept, or the clock was wrong, does not count."""
+        if self._clocks.parted(self._app.clock(), self._monotonic()):
+            self._since.clear()
         return tuple(self._watched(member) for member in self._app.members.values())
 
     def _watched(self, member: Member) -> WatchedAccount:
         app, account = self._app, member.account
-        since = self._since.setdefault(account.name, app.clock())
+        now, repositories = app.clock(), member.repositories
+        since = self._since.setdefault(account.name, now)
         return WatchedAccount(
             name=account.name,
             registry=account.registry.name,
-            statuses=tuple(app.board.get(account.name, n) for n in member.repositories.names),
-            limit=stale_limit(account, app.clock()),
+            statuses=tuple(app.board.get(account.name, n) for n in repositories.names),
+            limit=stale_limit(account, now),
             is_parked=member.client.parked_until is not None,
             since=since if self._is_daemon else None,
+            catalog=repositories.status if repositories.needs_catalog else None,
         )
 
     def _noted(self, now: float) -> Iterable[tuple[Trouble, bool, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from watcher.config.load import Config
@@ -156,7 +156,8 @@ async def _pass(
         await app.flush()
         if purpose is Purpose.DETECT:
             await let_go_if_due(app, DAILY)
-        await _announce(app, report, is_complete=selection == Selection() and _all_polled(report))
+        is_complete = selection == Selection() and _all_polled(report, app.members.values())
+        await _announce(app, report, is_complete=is_complete)
     return report
 
 
@@ -169,8 +170,15 @@ async def _announce(app: App, report: PassReport, *, is_complete: bool) -> None:
         await announce(app, report.polls, is_complete=is_complete)
 
 
-def _all_polled(report: PassReport) -> bool:
-    return not report.account_errors and all(poll.error is None for poll in report.polls)
+def _all_polled(report: PassReport, members: Iterable[Member]) -> bool:
+    """Whether each account has repositories, and all of them were polled with success."""
+    polled = {poll.account for poll in report.polls}
+    return (
+        bool(polled)
+        and all(member.account.name in polled for member in members)
+        and not report.account_errors
+        and all(poll.error is None for poll in report.polls)
+    )
 
 
 def _side_by_side(account: Account, repositories: int) -> int:

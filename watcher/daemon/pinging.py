@@ -34,13 +34,13 @@ class Pinger:
         while True:
             ping = self._app.config.ping
             if ping is not None:
-                await self._ping_in_time(ping)
+                await self.look(ping)
             await asyncio.sleep(min(LOOK, ping.every.total_seconds()) if ping else LOOK)
 
-    async def _ping_in_time(self, ping: Ping) -> None:
+    async def look(self, ping: Ping) -> None:
         """Not at once after the start: a process that dies again and again is not well."""
         every, now = ping.every.total_seconds(), self._app.clock()
-        if self._due is None:
+        if self._due is None or self._due > now + every:  # or set back, or another config
             self._due = now + every
         if now < self._due or not self._all_polled():
             return
@@ -57,6 +57,10 @@ class Pinger:
             await call(ping, self._app.environment, Connections(HttpSettings()).client)
         except WatcherError as error:
             self._app.log.warning(Event.PING_FAILED, error=str(error), hint=error.hint)
+            return False
+        except Exception as error:  # its text may hold the URL
+            fault = f"fault in watcher: {type(error).__name__}"
+            self._app.log.warning(Event.PING_FAILED, error=fault)
             return False
         self._since = began
         return True

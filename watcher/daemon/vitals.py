@@ -15,13 +15,12 @@ from datetime import timedelta
 
 from watcher.core.health import Ailment, Complaint, HealthReport
 from watcher.core.poll import RepositoryStatus
+from watcher.daemon.clocks import Clocks
 from watcher.engine.ticker import Ticker
 from watcher.engine.watch import AccountWatch
 from watcher.store.threaded import ThreadedStore
 
 _KEPT_SECONDS = 1.0  # strangers may ask as often as they like
-_CLOCK_STEP = 5.0  # seconds by which two clocks part at once only when one was set, or stood
-_CLOCK_DRIFT = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,7 @@ class Vitals:
         self._clock = clock
         self._monotonic = monotonic
         self._began: float | None = None
-        self._last_look = (clock(), monotonic())
+        self._clocks = Clocks(clock(), monotonic())
         self._is_ready = False
         self._kept: tuple[float, HealthReport] | None = None
 
@@ -118,9 +117,7 @@ class Vitals:
 
     def _heed_clock(self, now: float, moment: float) -> None:
         """Where the clocks parted since the last look, nothing could be polled in between."""
-        wall, steady = now - self._last_look[0], moment - self._last_look[1]
-        self._last_look = (now, moment)
-        if abs(wall - steady) > _CLOCK_STEP + _CLOCK_DRIFT * steady:
+        if self._clocks.parted(now, moment):
             for watch in self._watches.values():
                 watch.overdue.count_anew(now)
 

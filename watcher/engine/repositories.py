@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 
 from watcher.core.account import Account
+from watcher.core.poll import CatalogStatus
 from watcher.core.trigger import Trigger
 
 _SUSPICIOUS_LOSS = 10
@@ -24,9 +25,10 @@ class RepositoryList:
         triggers: Iterable[Trigger],
         stored: Iterable[str] = (),
         fingerprint: str | None = None,
+        status: CatalogStatus | None = None,
     ) -> None:
         """`stored` are the names known from earlier, `fingerprint` is this attribute of the list
-        that saw the catalog the last time, in whatever process."""
+        that saw the catalog the last time, in whatever process; `status` in this one."""
         self.needs_catalog = account.catalog is not None
         self._canonical = account.registry.canonical_repository
         self._skipped = frozenset(account.catalog.skip if account.catalog else ())
@@ -41,8 +43,14 @@ class RepositoryList:
         self._explicit = explicit
         self._catalog: dict[str, None] = dict.fromkeys(stored) if self.needs_catalog else {}
         self.fingerprint = fingerprint
+        self.status = status or CatalogStatus()
         self.names: tuple[str, ...] = ()
         self._merge()
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """What the catalog named the last time, as far as that is known."""
+        return tuple(self._catalog)
 
     def has(self, name: str) -> bool:
         return name in self._explicit or name in self._catalog

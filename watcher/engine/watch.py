@@ -75,7 +75,6 @@ class AccountWatch:
         self._due_at: dict[str, float] = {}
         self._nudged: set[str] = set()
         self._hinted: dict[str, Hinted] = {}
-        self._catalog_failures = 0
         self._said_parked: float | None = None
         self._latest = clock()
         self._is_answered = False
@@ -290,14 +289,14 @@ class AccountWatch:
         try:
             names = await self._client.catalog()
         except WatcherError as error:
-            self._catalog_failures += 1
+            self.repositories.status.failed(str(error))
             self._log.warning(
                 Event.CATALOG_FAILED, account=self.account.name, error=str(error), hint=error.hint
             )
         else:
-            self._catalog_failures = 0
             before = self.repositories.names
             doubt = self.repositories.take_catalog(names)
+            self.repositories.status.read(doubt)
             self.overdue.joined(before, self.repositories.names, self._clock())
             if doubt is not None:
                 self._log.warning(Event.CATALOG_FAILED, account=self.account.name, error=doubt)
@@ -306,7 +305,8 @@ class AccountWatch:
                     Event.CATALOG_READ, account=self.account.name, repositories=len(names)
                 )
             self._plan_new(self.repositories.names)
-        delay = schedule.backoff(catalog.refresh, self._catalog_failures, key=self.account.name)
+        failures = self.repositories.status.failures
+        delay = schedule.backoff(catalog.refresh, failures, key=self.account.name)
         self._plan(CATALOG, self._clock() + delay.total_seconds())
 
     def _plan_new(self, names: Iterable[str]) -> None:

@@ -137,7 +137,12 @@ async def _translated(host: str) -> AsyncIterator[None]:
 
     try:
         yield
-    except (httpx.InvalidURL, httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+    except (
+        httpx.InvalidURL,
+        httpx.LocalProtocolError,
+        httpx.UnsupportedProtocol,
+        UnicodeError,  # a name that IDNA does not allow
+    ) as error:
         raise RequestError(f"the request to {host} can't be made") from error
     except (httpx.HTTPError, TimeoutError) as error:
         raise translate(error, host) from error
