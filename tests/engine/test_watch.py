@@ -300,6 +300,18 @@ async def test_a_backoff_is_kept_and_so_is_the_refusal_that_led_to_it(tmp_path: 
         assert is_settled(work)
 
 
+async def test_a_backoff_of_a_clock_that_was_a_year_ahead_is_not_kept(tmp_path: Path) -> None:
+    """No certificate holds by such a clock, so all polls fail until somebody sets it."""
+    async with working(tmp_path, "acme/web", catalog=False) as work:
+        work.registry.seed(["acme/web"], ["v1"])
+        status = work.board.get("main", "acme/web")
+        year = 365 * 24 * 3600
+        status.failures, status.last_check = 3, START + year
+        status.next_check = START + year + 3000
+        work.watch.start()
+        assert len(await work.after(EVERY.total_seconds(), 1)) == 1
+
+
 async def test_a_time_that_cron_sets_is_kept(tmp_path: Path) -> None:
     at_night = PollSchedule(every=None, cron="0 3 * * *")
     async with working(tmp_path, "acme/web", catalog=False, poll=at_night) as work:

@@ -358,6 +358,17 @@ def test_a_clock_that_is_wrong_by_a_year_costs_two_days_of_history(store: Store)
     assert store.begin_retention(after(89 * DAY)) == after(89 * DAY)
 
 
+def test_a_clock_that_began_in_1970_does_not_stop_retention_for_a_year(store: Store) -> None:
+    store.record_poll(baseline("0.9"))
+    store.record_poll(fired("1.0"))
+    store.begin_retention(after(89 * DAY))
+    for hour in range(3):
+        store.begin_retention(hour * 3600.0)
+    for _ in range(6):
+        moment = store.begin_retention(after(91 * DAY))
+    assert moment == after(91 * DAY)
+
+
 def bundle_of(execution: Execution) -> Bundle:
     return Bundle(
         objects=(),

@@ -27,3 +27,9 @@ def reckoned(now: float, last: float | None) -> float:
     rounds.
     """
     return now if last is None else min(now, last + STRIDE.total_seconds())
+
+
+def remembered(moment: float, last: float | None) -> float:
+    """What the next round takes for the moment of this one. A clock that was set back is believed
+    no sooner: one that began in 1970 would else be made up for by two days at a time."""
+    return moment if last is None else max(moment, last - STRIDE.total_seconds())

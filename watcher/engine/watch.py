@@ -317,7 +317,7 @@ class AccountWatch:
                 continue
             status = self._board.get(self.account.name, name)
             first = schedule.first_due(self.account.poll, key=_key(status), now=now)
-            if status.failures and status.next_check is not None:
+            if status.failures and status.next_check is not None and _is_past(status, now):
                 first = max(first, status.next_check)  # a backoff outlives the restart
             status.next_check = first
             self._plan(name, first)
@@ -354,6 +354,12 @@ class AccountWatch:
     def _rebuild(self) -> None:
         self._due = [(due, name) for name, due in self._due_at.items()]
         heapq.heapify(self._due)
+
+
+def _is_past(status: RepositoryStatus, now: float) -> bool:
+    """Whether the last check was made, and the next one planned, by a clock as it is now; one that
+    was a year ahead, and was set back while nothing ran, planned it for then."""
+    return status.last_check is None or status.last_check <= now
 
 
 def _key(status: RepositoryStatus) -> str:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
-from watcher.core.retention import Retention, reckoned
+from watcher.core.retention import Retention, reckoned, remembered
 from watcher.store.connection import pragma
 
 BATCH = 100
@@ -43,8 +43,11 @@ class Upkeep(ABC):
         """Begin a round; the moment that ages are counted from, in seconds since the epoch."""
         with self._writing("retention", durable=False) as db:
             row = db.execute("SELECT reckoned FROM retention").fetchone()
-            moment = reckoned(now, row[0] if row else None)
-            db.execute("INSERT OR REPLACE INTO retention VALUES (1, ?, ?)", (now, moment))
+            last = row[0] if row else None
+            moment = reckoned(now, last)
+            db.execute(
+                "INSERT OR REPLACE INTO retention VALUES (1, ?, ?)", (now, remembered(moment, last))
+            )
             return moment
 
     def prune(self, retention: Retention, moment: float, most: int = BATCH) -> dict[str, int]:
