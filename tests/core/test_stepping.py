@@ -263,6 +263,12 @@ def test_the_time_a_person_took_is_given_back_to_the_run() -> None:
     assert stepping.run_deadline(after) == NOW + timedelta(days=2, hours=1)
 
 
+def test_a_clock_that_is_set_back_meanwhile_takes_the_run_no_time() -> None:
+    execution = waiting("person", approval=approved("ann", yes=True))
+    after = stepping.conclude(execution, 0, Done(), NOW - timedelta(days=365))
+    assert stepping.run_deadline(after) == NOW + timedelta(hours=1)
+
+
 @pytest.mark.parametrize(
     ("outcome", "status", "error"),
     [

@@ -32,7 +32,7 @@ from watcher.core.pipeline import (
     StageStatus,
     Waiting,
 )
-from watcher.engine.runner import EmbeddedRunner
+from watcher.engine.runner import EmbeddedRunner, utc_now
 from watcher.errors import RateLimited, StateUnwritable, UsageError
 from watcher.stages.base import StageContext
 from watcher.store.sqlite import Store
@@ -266,6 +266,28 @@ async def test_one_pass_stays_for_time_but_not_for_people(bench: Bench) -> None:
         work, run_of(spec("time"), key="time"), run_of(spec("person"), key="person")
     )
     assert (timed.status, person.status) == (SUCCEEDED, ExecutionStatus.WAITING)
+
+
+async def test_a_retry_does_not_wait_until_a_wrong_clock_s_time_comes_again(bench: Bench) -> None:
+    ahead, tried = [timedelta(days=365)], asyncio.Event()
+
+    async def work(context: StageContext) -> StageOutcome:
+        if tried.is_set():
+            return Done()
+        tried.set()
+        return Retry("not yet", timedelta(hours=1))
+
+    runner = bench.runner(work, now=lambda: utc_now() + ahead[0])
+    new = run_of(spec(attempts=2))
+    await runner.submit(new)
+    running = asyncio.create_task(runner.run())
+    try:
+        await bench.until(lambda: bench.count(ExecutionStatus.WAITING), 1)
+        ahead[0] = timedelta()
+        await bench.until(lambda: bench.count(ExecutionStatus.SUCCEEDED), 1)
+    finally:
+        await runner.close()
+        await running
 
 
 async def test_one_pass_does_not_stay_for_what_stands_behind_a_person(bench: Bench) -> None:

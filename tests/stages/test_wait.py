@@ -31,5 +31,17 @@ async def test_the_end_stays_where_it_was_first_put(make_context: ContextMaker) 
     )
 
 
+async def test_a_clock_that_is_set_back_does_not_put_the_end_off(
+    make_context: ContextMaker,
+) -> None:
+    time = FakeTime()
+    first = await WaitStage().run("5m", make_context(time=time))
+    assert isinstance(first, Waiting)
+    time.moment -= timedelta(days=365)
+    again = await WaitStage().run("5m", make_context(time=time, resumed=first.state))
+    assert isinstance(again, Waiting)
+    assert again.until == time.moment + timedelta(minutes=5)
+
+
 async def test_no_time_is_no_wait(make_context: ContextMaker) -> None:
     assert isinstance(await WaitStage().run("0s", make_context()), Done)

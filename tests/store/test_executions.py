@@ -131,6 +131,24 @@ def test_a_run_that_waits_for_time_is_due_when_it_is_over(store: Store) -> None:
     assert due.stages[0].log == "said so"
 
 
+def test_what_began_to_wait_by_a_clock_that_was_set_back_is_looked_at_once(store: Store) -> None:
+    before = NOW - timedelta(days=365)
+    execution = begin(store, run_of())
+    conclude(store, execution, Waiting(LATER, "the time", {"until": "then"}))
+    (due,) = store.claim(before, (), 5).executions
+    assert stepping.next_step(due, before) == stepping.RunStage(0)
+    again = stepping.begin(due, 0, before)
+    soon = before + timedelta(minutes=5)
+    waits = stepping.conclude(again, 0, Waiting(soon, "the time", {}), before)
+    store.save(waits, 0, soon)
+    assert store.claim(before, (), 5).executions == []
+
+
+def test_who_waits_for_a_person_goes_on_waiting_whatever_the_clock(store: Store) -> None:
+    waiting(store, run_of("1.0"), "person")
+    assert store.claim(NOW - timedelta(days=365), (), 5).executions == []
+
+
 def test_a_run_that_waits_for_one_that_has_ended_is_due_at_once(store: Store) -> None:
     child, parent = run_of("child", of=pipeline(name="child")), run_of("parent")
     conclude(store, begin(store, child), Done())

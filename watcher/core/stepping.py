@@ -145,7 +145,8 @@ def conclude(
     """The execution after the stage at `index` said how it went; `log` is all it said."""
     stage = execution.stages[index]
     if waits_for_person(stage) and stage.suspended is not None:
-        execution = replace(execution, paused=execution.paused + (now - stage.suspended))
+        waited = max(now - stage.suspended, timedelta())  # the clock may have been set back
+        execution = replace(execution, paused=execution.paused + waited)
     if log is not None:
         stage = replace(stage, log=log)
     stage = replace(stage, starts=0, **_no_wait())
@@ -276,6 +277,8 @@ def _step_of_approval(stage: StageRun, now: datetime) -> Step:
 def _step_of_wait(stage: StageRun, spec: StageSpec, end: datetime | None, now: datetime) -> Step:
     if stage.wake is not None and stage.wake <= now:
         return RunStage(stage.index)
+    if stage.suspended is not None and stage.suspended > now:
+        return RunStage(stage.index)  # the clock was set back: how long it still waits is unknown
     deadline = stage.deadline if _counts(stage) else None
     if deadline is not None and deadline <= now:
         return Conclude(

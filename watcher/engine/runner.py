@@ -174,7 +174,8 @@ class EmbeddedRunner:
         return timer is None and not self._woken.is_set()
 
     async def _rest(self) -> None:
-        """Until there may be something to start."""
+        """Until there may be something to start; also when the clock was set back."""
+        began = self._now()
         wake = await self._store.run(Store.next_wake)
         while not self._woken.is_set():
             patience = WATCH_SECONDS
@@ -185,6 +186,8 @@ class EmbeddedRunner:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), patience)
             await self._save_logs()
+            if self._now() < began:
+                return
             if await self._others_wrote():
                 await self._pass_on_cancellations()
                 return

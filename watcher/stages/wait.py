@@ -24,16 +24,19 @@ class WaitStage:
     )
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
-        until = self._end(options, context)
-        if context.now() >= until:
+        now, duration = context.now(), self._duration(options)
+        until = self._end(context, now + duration)
+        if now >= until:
             return Done({"until": until.isoformat()})
         state = {"until": until.isoformat()}
         return Waiting(until=until, waiting_for=f"the time {state['until']}", state=state)
 
-    def _end(self, options: Json, context: StageContext) -> datetime:
+    @staticmethod
+    def _end(context: StageContext, latest: datetime) -> datetime:
+        """A clock that was set back does not put it off by as much."""
         if context.resumed:
-            return datetime.fromisoformat(context.resumed["until"])
-        return context.now() + self._duration(options)
+            return min(datetime.fromisoformat(context.resumed["until"]), latest)
+        return latest
 
     @staticmethod
     def _duration(options: Json) -> timedelta:

@@ -19,7 +19,11 @@ from watcher.store.executions import load_by_ids, settle
 from watcher.store.rows import from_text
 
 # `finished IS NULL` is what the index of unfinished executions asks for.
-_DUE = "finished IS NULL AND status = 'WAITING' AND wake <= ?"
+# Who began to wait in the future of a clock that was set back is looked at, but for people.
+_DUE = (
+    "finished IS NULL AND status = 'WAITING' AND (wake <= ?1 OR (waiting_for <> ?2 AND EXISTS ("
+    "SELECT 1 FROM stage_run s WHERE s.execution = execution.id AND s.suspended > ?1)))"
+)
 _QUEUED = "finished IS NULL AND status = 'QUEUED'"
 _UNDER_WAY = "finished IS NULL AND status IN ('RUNNING', 'WAITING')"
 
@@ -89,7 +93,7 @@ def _due(db: sqlite3.Connection, now: datetime, active: Collection[str]) -> list
     """WAITING executions whose wait is over, oldest first."""
     rows = db.execute(
         f"SELECT id FROM execution WHERE {_DUE} ORDER BY number",  # noqa: S608 - constants
-        (now.timestamp(),),
+        (now.timestamp(), stepping.FOR_PERSON),
     )
     return [row[0] for row in rows.fetchall() if row[0] not in active]
 
