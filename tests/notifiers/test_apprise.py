@@ -117,6 +117,40 @@ async def test_no_log_line_and_no_error_holds_a_part_of_the_url(
         assert secret not in log.getvalue() + said
 
 
+async def test_why_it_was_not_taken_is_said(receiver: Receiver, message: Message) -> None:
+    receiver.replies = [Reply(500)]
+    with pytest.raises(NotifierError, match="error=500"):
+        await sender(url_of(receiver)).send(message)
+
+
+async def test_what_libraries_of_apprise_warn_of_is_not_written_either(
+    message: Message, log: io.StringIO
+) -> None:
+    """urllib3 logs the whole URL where the header of an answer is broken."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nno header\r\nX: y\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        await sender(f"json://user:{PASSWORD}@127.0.0.1:{port}/{PATH}").send(message)
+    assert PATH not in log.getvalue()
+
+
+async def test_addresses_that_hang_hold_up_no_other(receiver: Receiver, message: Message) -> None:
+    go = Event()
+    receiver.replies = [*[Reply(holds=go)] * 40, Reply()]
+    hanging = [AppriseSender(SecretUrl(url=url_of(receiver)), {}, within=1) for _ in range(40)]
+    try:
+        await asyncio.gather(*(each.send(message) for each in hanging), return_exceptions=True)
+        await AppriseSender(SecretUrl(url=url_of(receiver)), {}, within=3).send(message)
+    finally:
+        go.set()
+
+
 @pytest.mark.parametrize("url", ["slack://a/b", "nonsense://x", "json://"], ids=str)
 async def test_a_url_that_apprise_does_not_understand_is_said(url: str, message: Message) -> None:
     with pytest.raises(NotifierError, match="does not understand the URL"):

@@ -88,11 +88,15 @@ def is_understood(url: str) -> bool:
 
 
 def _addressed(url: str) -> apprise.Apprise | None:
-    """Apprise with this one address, which it may not take for several."""
+    """Apprise with this one address, which it may not take for several. With a time-out of its own
+    it would work in other threads, which all addresses share and a few that hang use up."""
     import apprise
 
     asset = apprise.AppriseAsset(
-        app_id="registry-watcher", app_desc="registry-watcher", async_mode=False
+        app_id="registry-watcher",
+        app_desc="registry-watcher",
+        async_mode=False,
+        service_timeout=0,
     )
     service = apprise.Apprise.instantiate(url, asset=asset)
     return None if service is None else apprise.Apprise(service, asset=asset)
