@@ -261,6 +261,29 @@ def test_a_repository_without_success_for_too_long_is_stale(
     assert (complaint["ailment"], complaint["about"]) == ("stale", f"fake/{REPOSITORY}")
 
 
+def test_what_the_catalog_names_no_more_is_neither_shown_nor_stale(
+    bench: Bench, registry: FakeRegistry
+) -> None:
+    registry.seed([REPOSITORY, "acme/gone"], ["1.0"])
+    bench.configure(registry.address, account="catalog: true\nstale_after: 1s")
+    bench.run("run", "--once")
+    assert len(bench.json("status")) == 2
+    bench.configure(
+        registry.address, account=f"catalog: {{include: '{REPOSITORY}'}}\nstale_after: 1s"
+    )
+    bench.run("run", "--once")
+    assert [row["repository"] for row in bench.json("status")] == [REPOSITORY]
+    with StateLock(bench.directory / "watcher.db", command="watcher run"):
+        with closing(Store.open(bench.directory / "watcher.db")) as store:
+            statuses = {status.repository: status for status in store.repository_statuses()}
+            statuses["acme/gone"].last_success = time.time() - 65
+            store.flush([statuses["acme/gone"]], {})
+        assert bench.run("health").stdout == "well\n"
+    bench.configure(registry.address, account="catalog: true\nstale_after: 1s")
+    bench.run("run", "--once")
+    assert len(bench.json("status")) == 2, "it came back"
+
+
 def test_a_schedule_that_rests_makes_nothing_stale(bench: Bench, registry: FakeRegistry) -> None:
     registry.push(REPOSITORY, "1.0")
     soon = [(int(time.time()) // 3600 + hours) % 24 for hours in (1, 2)]

@@ -213,6 +213,18 @@ async def test_the_catalog_brings_repositories_and_its_failure_takes_none_away(
         assert work.watch.repositories.status.failures == 1
 
 
+async def test_what_the_catalog_names_no_more_is_remembered_as_dropped(tmp_path: Path) -> None:
+    async with working(tmp_path, catalog=True) as work:
+        work.registry.push("acme/web", "v1")
+        earlier = RepositoryList(work.watch.account, (), ["acme/web", "acme/gone"])
+        work.watch.repositories = earlier
+        work.watch.start()
+        await work.after(1, 0)
+        assert earlier.names == ("acme/web",)
+        assert work.board.get("main", "acme/gone").dropped
+        assert not work.board.get("main", "acme/web").dropped
+
+
 @pytest.mark.parametrize("seconds", [0, 3600])
 async def test_after_a_reload_only_what_is_configured_is_polled(
     tmp_path: Path, seconds: int

@@ -60,7 +60,8 @@ class RepositoryStatus:
     """Bookkeeping of one repository, kept in memory and flushed in batches (SPEC 5).
     Times are seconds since the epoch, for 10 000 of these are held at once. `fingerprint` is of a
     listing that says what is stored at this `generation`, and is worth nothing at another; so is
-    `mark`, where the registry's own API was read to. `walked`: the last complete listing."""
+    `mark`, where the registry's own API was read to. `walked`: the last complete listing.
+    `dropped`: the account's catalog names it no more."""
 
     account: str
     repository: str
@@ -75,6 +76,7 @@ class RepositoryStatus:
     mark: str | None = None
     walked: float | None = None
     known: bool = False
+    dropped: bool = False
     generation: int = 0
 
 

@@ -120,14 +120,14 @@ class App:
         return Member(account, client, poller, self.repositories(account))
 
     def repositories(self, account: Account) -> RepositoryList:
-        """What it watches from now on; until its catalog is read, what that named the last time,
-        or what an earlier process has polled."""
+        """What it watches from now on; until its catalog is read, what that named the last time."""
         seen = self._seen_catalogs().get(account.name)
         member = self.members.get(account.name)
         if member is not None and member.account == account:
             found, status = member.repositories.found, member.repositories.status
         else:
-            found = tuple(s.repository for s in self.board if s.account == account.name and s.known)
+            ours = (status for status in self.board if status.account == account.name)
+            found = tuple(s.repository for s in ours if s.known and not s.dropped)
             status = None
         return RepositoryList(account, self.rules.triggers, found, fingerprint=seen, status=status)
 

@@ -201,13 +201,14 @@ async def _read_catalog(app: App, member: Member, report: PassReport) -> None:
     same (SPEC 1, promise 2)."""
     if not member.repositories.needs_catalog:
         return
-    name = member.account.name
+    name, before = member.account.name, member.repositories.names
     try:
         doubt = member.repositories.take_catalog(await member.client.catalog())
     except WatcherError as error:
         report.account_errors[name] = error
         app.log.warning(Event.CATALOG_FAILED, account=name, error=str(error), hint=error.hint)
     else:
+        app.board.note_catalog(name, before, member.repositories.names)
         if doubt is not None:
             report.account_errors[name] = WatcherError(doubt)
             app.log.warning(Event.CATALOG_FAILED, account=name, error=doubt)

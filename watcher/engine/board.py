@@ -47,6 +47,15 @@ class StatusBoard:
         self._unflushed.add((status.account, status.repository))
         self._has_turned = self._has_turned or turned
 
+    def note_catalog(self, account: str, before: Iterable[str], after: Iterable[str]) -> None:
+        """What an account watches, before its catalog was read and after it."""
+        were, are = frozenset(before), frozenset(after)
+        for name in were ^ are:
+            status = self.get(account, name)
+            if status.dropped != (name in were):
+                status.dropped = name in were
+                self.touch(status)
+
     def take_unflushed(self) -> list[RepositoryStatus]:
         """What the next batch has to write; `put_back` when it could not be written."""
         places, self._unflushed = self._unflushed, set()

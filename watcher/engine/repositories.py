@@ -41,7 +41,8 @@ class RepositoryList:
                 for name in trigger.repositories
             )
         self._explicit = explicit
-        self._catalog: dict[str, None] = dict.fromkeys(stored) if self.needs_catalog else {}
+        earlier = stored if self.needs_catalog else ()
+        self._catalog = {name: None for name in earlier if name not in self._skipped}
         self.fingerprint = fingerprint
         self.status = status or CatalogStatus()
         self.names: tuple[str, ...] = ()

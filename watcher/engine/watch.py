@@ -298,6 +298,7 @@ class AccountWatch:
             doubt = self.repositories.take_catalog(names)
             self.repositories.status.read(doubt)
             self.overdue.joined(before, self.repositories.names, self._clock())
+            self._board.note_catalog(self.account.name, before, self.repositories.names)
             if doubt is not None:
                 self._log.warning(Event.CATALOG_FAILED, account=self.account.name, error=doubt)
             else:

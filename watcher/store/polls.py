@@ -26,7 +26,8 @@ from watcher.store import events, executions, hosts, rejections
 
 _STATUS_COLUMNS = (
     "account, name, tags, last_check, last_success, last_error, next_check, failures, "
-    "quarantine_since IS NOT NULL, fingerprint, baselined IS NOT NULL, generation, mark, walked"
+    "quarantine_since IS NOT NULL, fingerprint, baselined IS NOT NULL, generation, mark, "
+    "walked, dropped"
 )
 
 
@@ -135,6 +136,7 @@ def statuses(db: sqlite3.Connection, account: str | None) -> list[RepositoryStat
             generation=row[11],
             mark=row[12],
             walked=row[13],
+            dropped=bool(row[14]),
         )
         for row in rows
     ]
@@ -152,12 +154,12 @@ def flush(
     fingerprint or mark is kept out when a poll was recorded since it was taken."""
     db.executemany(
         "INSERT INTO repository (account, name, tags, last_check, last_success, last_error, "
-        "next_check, failures, fingerprint, mark, walked) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "next_check, failures, fingerprint, mark, walked, dropped) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13) "
         "ON CONFLICT (account, name) DO UPDATE SET tags = excluded.tags, "
         "last_check = excluded.last_check, last_success = excluded.last_success, "
         "last_error = excluded.last_error, next_check = excluded.next_check, "
-        "failures = excluded.failures, "
+        "failures = excluded.failures, dropped = excluded.dropped, "
         "fingerprint = CASE WHEN generation = ?12 THEN excluded.fingerprint ELSE fingerprint END, "
         "mark = CASE WHEN generation = ?12 THEN excluded.mark ELSE mark END, "
         "walked = CASE WHEN generation = ?12 THEN excluded.walked ELSE walked END",
@@ -175,6 +177,7 @@ def flush(
                 status.mark,
                 status.walked,
                 status.generation,
+                status.dropped,
             )
             for status in statuses
         ),

@@ -282,6 +282,8 @@ _SERVICE: Migration = (
         reckoned REAL NOT NULL
     ) STRICT
     """,
+    # Repositories that the catalog of their account names no more.
+    "ALTER TABLE repository ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0",
     # What happened and is to be told, written with what it tells of; it goes on into `message`.
     """
     CREATE TABLE notice (

@@ -23,7 +23,7 @@ def watched(
 ) -> list[RepositoryStatus]:
     """What the account watches, given what is stored of it; also what was not polled yet."""
     stored = {status.repository: status for status in found}
-    known = [name for name, status in stored.items() if status.known]
+    known = [name for name, status in stored.items() if status.known and not status.dropped]
     names = RepositoryList(account, triggers, known).names
     return [
         stored.get(name) or RepositoryStatus(account=account.name, repository=name)
