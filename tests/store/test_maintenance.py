@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.builders import ACCOUNT, NOW, REPOSITORY, baseline, fired, held
+from tests.store.builders import (
+    ACCOUNT,
+    NOW,
+    REPOSITORY,
+    baseline,
+    fired,
+    held,
+    pipeline,
+    run_of,
+)
 from watcher.core import stepping
 from watcher.core.deployment import Bundle, Rejection
 from watcher.core.pipeline import Done, ExecutionStatus, Json
@@ -111,6 +120,24 @@ def test_an_export_can_be_imported_and_is_the_same_again(filled: Path, tmp_path:
         )
         store.save(finished, 0, None)
         assert store.last_good("deploy", "note-0") == bundle(run.id)
+
+
+def test_of_bundles_under_way_the_later_one_is_so_after_an_import(
+    path: Path, store: Store, tmp_path: Path
+) -> None:
+    for tag in ("1.0", "1.1"):
+        store.submit(run_of(tag, of=pipeline(most=2)))
+    claimed = store.claim(NOW, (), 2).executions
+    earlier, later = sorted(claimed, key=lambda run: run.id, reverse=True)
+    for run in (earlier, later):
+        store.propose("deploy", "note-0", bundle(run.id))
+    import_state(export_state(path), tmp_path / "copy.db")
+    with Store.open(tmp_path / "copy.db") as copy:
+        for run in (later, earlier):
+            begun = copy.save_start(stepping.begin(run, 0, NOW), 0)
+            ended = stepping.conclude(begun, 0, Done(), NOW)
+            copy.save(stepping.finish(ended, ExecutionStatus.SUCCEEDED, None, NOW), 0, None)
+        assert copy.last_good("deploy", "note-0") == bundle(later.id)
 
 
 def test_every_table_but_that_of_requests_is_exported(filled: Path) -> None:

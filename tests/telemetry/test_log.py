@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -69,6 +70,18 @@ def test_a_file_that_is_deleted_is_made_again(tmp_path: Path) -> None:
     path.unlink()
     say(log, 2)
     assert lines(path) == [2]
+
+
+def test_a_line_that_a_library_gets_wrong_is_written_as_well_as_it_can_be() -> None:
+    stream, root = StringIO(), logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        Log("debug", "json", stream).capture_libraries()
+        logging.getLogger("lib").warning("%d things", "many")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    assert json.loads(stream.getvalue())["message"] == "%d things"
 
 
 def test_a_file_that_is_there_is_gone_on_with(tmp_path: Path) -> None:

@@ -60,6 +60,10 @@ TABLES = (
     "webhook_switch",
 )
 
+# What stands in the order in which it was written, not in that of its keys: parents came before
+# their children, and of bundles under way the later one is the newer.
+_ORDERS = {"execution": "number", "deployment": "rowid"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
@@ -201,7 +205,7 @@ def _size(path: Path) -> int:
 
 
 def _export_table(connection: sqlite3.Connection, table: str) -> list[dict[str, Json]]:
-    order = "number" if table == "execution" else "1, 2"
+    order = _ORDERS.get(table, "1, 2")
     cursor = connection.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, map(_to_json, row), strict=True)) for row in cursor]

@@ -96,10 +96,19 @@ class _LibraryHandler(logging.Handler):
             Event.LIBRARY,
             {
                 "library": record.name,
-                "message": record.getMessage(),
+                "message": _message(record),
                 "error": f"{type(error).__name__}: {error}" if error else None,
             },
         )
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What the library says, without its values where it can't put them in: that is its fault, and
+    must not become an error of what it does for us."""
+    try:
+        return record.getMessage()
+    except Exception:
+        return str(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
 
 
 def printable(text: str) -> str:
