@@ -25,6 +25,7 @@ from watcher.daemon.app import App
 from watcher.daemon.lookout import Lookout
 from watcher.daemon.pinging import Pinger
 from watcher.engine.board import StatusBoard
+from watcher.engine.repositories import RepositoryList
 from watcher.engine.rules import Rules
 from watcher.registry.budgets.limits import HostLimits
 from watcher.store.sqlite import Store
@@ -155,6 +156,37 @@ async def test_a_clock_that_is_wrong_for_an_hour_makes_nothing_stale(tmp_path: P
         place.passes(120)
         await lookout.settle()
         assert await place.stale() == []
+
+
+@pytest.mark.parametrize("what", ["the account", "the repository"])
+async def test_what_comes_back_into_the_config_is_not_late_at_once(
+    what: str, tmp_path: Path
+) -> None:
+    async with watching(tmp_path, EACH_MINUTE) as place:
+        app, lookout = place.app, place.lookout()
+        await lookout.settle()
+        place.passes(60)
+        place.polled()
+        await lookout.settle()
+        member = app.members["hub"]
+        both = member.repositories
+        if what == "the account":
+            del app.members["hub"]
+        else:
+            fewer = replace(member.account, repositories=("acme/other",))
+            member.repositories = RepositoryList(fewer, ())
+        for _ in range(60):
+            place.passes(60)
+            app.board.get("hub", "acme/other").last_success = place.wall
+            await lookout.settle()
+        member.repositories = both
+        app.members["hub"] = member
+        await lookout.settle()
+        assert await place.stale() == []
+        place.passes(240)
+        place.status.last_check = place.wall
+        await lookout.settle()
+        assert await place.stale() == ["hub/acme/web"], "in time it is"
 
 
 async def pinged(pinger: Pinger, place: Watching, minutes: int) -> None:

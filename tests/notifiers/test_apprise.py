@@ -146,7 +146,10 @@ async def test_addresses_that_hang_hold_up_no_other(receiver: Receiver, message:
     hanging = [AppriseSender(SecretUrl(url=url_of(receiver)), {}, within=1) for _ in range(40)]
     try:
         await asyncio.gather(*(each.send(message) for each in hanging), return_exceptions=True)
-        await AppriseSender(SecretUrl(url=url_of(receiver)), {}, within=3).send(message)
+        async with asyncio.timeout(20):
+            while len(receiver.requests) < len(hanging):
+                await asyncio.sleep(0.02)
+        await AppriseSender(SecretUrl(url=url_of(receiver)), {}, within=20).send(message)
     finally:
         go.set()
 

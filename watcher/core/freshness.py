@@ -26,8 +26,8 @@ LATE = 60.0
 class WatchedAccount:
     """An account with the status of each repository that it watches now, and of its `catalog` where
     it has one. `since` is when this process began to poll it, saw its registry come back, or found
-    the clock set; None where each pass is a process of its own. After `limit` without a success a
-    repository is stale."""
+    the clock set; None where each pass is a process of its own. `joined` has the repositories that
+    it watches only since later. After `limit` without a success a repository is stale."""
 
     name: str
     registry: str
@@ -36,6 +36,7 @@ class WatchedAccount:
     catalog: CatalogStatus | None = None
     is_parked: bool = False
     since: float | None = None
+    joined: Mapping[str, float] = field(default_factory=dict)
 
     def is_late(self, status: RepositoryStatus, now: float) -> bool:
         """Whether it had no successful poll for too long, and is not merely put off: after an
@@ -45,15 +46,19 @@ class WatchedAccount:
             never = status.last_success is None
             fails = status.failures >= (STALE_INTERVALS if never else 1)
             return fails and (never or self.is_overdue(status, now))
+        since = self._since(status)
         return self.is_overdue(status, now) and (
             self.is_parked
-            or (status.last_check or 0.0) > self.since
-            or now - self.since > LONGEST_BACKOFF.total_seconds()
+            or (status.last_check or 0.0) > since
+            or now - since > LONGEST_BACKOFF.total_seconds()
         )
 
     def is_overdue(self, status: RepositoryStatus, now: float) -> bool:
         """See core.health."""
-        return is_overdue(status, now=now, since=self.since or 0.0, limit=self.limit)
+        return is_overdue(status, now=now, since=self._since(status), limit=self.limit)
+
+    def _since(self, status: RepositoryStatus) -> float:
+        return max(self.since or 0.0, self.joined.get(status.repository, 0.0))
 
     @property
     def lacks_catalog(self) -> bool:

@@ -7,8 +7,9 @@ Nothing is remembered here that matters: what lasts stands in the state file.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from watcher.core import freshness
 from watcher.core.freshness import Settlement, WatchedAccount
@@ -35,6 +36,8 @@ class Lookout:
         self._clocks = Clocks(app.clock(), monotonic())
         self._is_daemon = is_daemon
         self._since: dict[str, float] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._joined: dict[str, dict[str, float]] = {}
         self._refusals: dict[str, WatcherError | None] = {}
         self._rejected: tuple[Path, WatcherError | None] | None = None
         self._news = False
@@ -88,7 +91,27 @@ class Lookout:
         slept, or the clock was wrong, does not count."""
         if self._clocks.parted(self._app.clock(), self._monotonic()):
             self._since.clear()
+            self._joined.clear()
+        self._forget_others()
         return tuple(self._watched(member) for member in self._app.members.values())
+
+    def _forget_others(self) -> None:
+        """An account that comes back begins anew."""
+        known: tuple[dict[str, Any], ...] = (self._since, self._names, self._joined, self._refusals)
+        for each in known:
+            for gone in each.keys() - self._app.members.keys():
+                del each[gone]
+
+    def _note_names(self, account: str, names: tuple[str, ...], now: float) -> Mapping[str, float]:
+        """Since when the repositories are watched that came later than their account."""
+        before = self._names.get(account, names)
+        joined = self._joined.setdefault(account, {})
+        if names is not before:
+            new = dict.fromkeys(frozenset(names).difference(before), now)
+            kept = joined.keys() & frozenset(names)
+            joined = self._joined[account] = {name: joined[name] for name in kept} | new
+        self._names[account] = names
+        return joined
 
     def _watched(self, member: Member) -> WatchedAccount:
         app, account = self._app, member.account
@@ -101,14 +124,13 @@ class Lookout:
             limit=stale_limit(account, now),
             is_parked=member.client.parked_until is not None,
             since=since if self._is_daemon else None,
+            joined=self._note_names(account.name, repositories.names, now),
             catalog=repositories.status if repositories.needs_catalog else None,
         )
 
     def _noted(self, now: float) -> Iterable[tuple[Trouble, bool, str]]:
         """Each possible trouble, whether it is there, and what is said when it is over."""
         for account, error in self._refusals.items():
-            if account not in self._app.members:
-                continue
             event = NoticeEvent.CREDENTIAL_FAILED
             text = f"{account}: its credential fails or is refused"
             trouble = _trouble(event, account, account, text, error, now)
