@@ -4,6 +4,8 @@ daemon without `http` pays for its libraries.
 
 from __future__ import annotations
 
+import time
+
 from watcher.core.serving import HttpSettings
 from watcher.daemon.app import App
 from watcher.daemon.desk import Desk
@@ -12,6 +14,8 @@ from watcher.daemon.vitals import Vitals
 from watcher.daemon.webhooks import Webhooks
 from watcher.telemetry.metrics import PrometheusMeter
 from watcher.web.app import Parts, make_app
+from watcher.web.auth import hook_token
+from watcher.web.hooks.routes import hook_routes
 from watcher.web.server import HttpServer
 
 
@@ -23,7 +27,9 @@ def http_server(
         health=vitals,
         desk=desk,
         metrics=_metrics(app, vitals),
-        hooks=webhooks.routes(settings),
+        hooks=hook_routes(
+            webhooks.reception, hook_token(settings, app.log), log=app.log, clock=time.monotonic
+        ),
     )
     server = HttpServer(make_app(parts, settings, log=app.log), settings, log=app.log)
     server.bind()

@@ -11,17 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import product
 
-from starlette.routing import Route
-
 from watcher.core.delivery import Delivery, DeliveryOutcome
 from watcher.core.hint import Hint, Sender, Watched, accounts_meant
-from watcher.core.serving import HttpSettings
 from watcher.daemon.app import App
 from watcher.daemon.callbacks import Callbacks
 from watcher.daemon.deliveries import DeliveryLog
 from watcher.engine.watch import AccountWatch
 from watcher.telemetry.families import Count
-from watcher.web.auth import hook_token
 from watcher.web.hooks.reception import Reception, Taken
 from watcher.web.hooks.replay import (
     MOST_NOTED_A_MINUTE,
@@ -29,7 +25,6 @@ from watcher.web.hooks.replay import (
     Replays,
     SenderPace,
 )
-from watcher.web.hooks.routes import hook_routes
 from watcher.web.hooks.senders import KINDS
 
 _NOBODY = Taken(outcome=DeliveryOutcome.UNKNOWN, reason="no account watches this repository")
@@ -51,7 +46,7 @@ class Webhooks:
         self._app = app
         self._watches = watches
         self._switches = switches
-        self._reception = Reception(
+        self.reception = Reception(
             self,
             Replays(app.clock, known),
             SenderPace(time.monotonic),
@@ -61,12 +56,6 @@ class Webhooks:
         )
         for sender, outcome in product(KINDS, DeliveryOutcome):
             app.meter.count(Count.DELIVERIES, sender, outcome, by=0)
-
-    def routes(self, settings: HttpSettings) -> list[Route]:
-        """What is served below `/hooks`."""
-        log = self._app.log
-        token = hook_token(settings, log)
-        return hook_routes(self._reception, token, log=log, clock=time.monotonic)
 
     def take(self, hint: Hint, sender: Sender, account: str | None) -> tuple[Taken, ...]:
         meant = accounts_meant(hint, sender, self._candidates(), account)
