@@ -248,6 +248,21 @@ def test_no_new_file_is_made_beside_the_log_of_another(path: Path, tmp_path: Pat
         assert old.enabled_overrides() == {"t": True}
 
 
+def test_a_copy_put_beside_the_log_of_another_file_is_refused(path: Path, tmp_path: Path) -> None:
+    """Who restores it has to move the log away: SQLite would write it into the copy."""
+    fill(path)
+    backup_state(path, tmp_path / "copy")
+    killed_while_it_wrote(path)
+    (tmp_path / "copy").replace(path)
+    with pytest.raises(StateCorrupt, match="log of another file") as raised:
+        Store.open(path)
+    assert raised.value.hint == "move watcher.db-wal and watcher.db-shm away"
+    for log in ("watcher.db-wal", "watcher.db-shm"):
+        (tmp_path / log).unlink()
+    with Store.open(path) as store:
+        assert store.enabled_overrides() == {}
+
+
 def test_the_store_imports_little() -> None:
     script = "import sys; import watcher.store.sqlite, watcher.store.threaded, watcher.store.lock\n"
     script += "print(*sorted(sys.modules))"

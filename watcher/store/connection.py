@@ -27,6 +27,7 @@ BUSY_SECONDS = 10.0
 JOURNAL_BYTES = 16 * 1024 * 1024
 """To which the write-ahead log is cut after a long reader made it grow."""
 
+_WITHOUT_LOG = b"\x01\x01"
 _DRAFT_SECONDS = 3600.0
 """After which a file that was never finished is nobody's."""
 
@@ -57,6 +58,7 @@ def open_state(
             )
         _create(path, migrations)
     with translated(path):
+        _refuse_log_of_another(path)
         connection = connect(path)
     try:
         with translated(path):
@@ -189,11 +191,33 @@ def place_new(draft: Path, path: Path) -> None:
     _sync_directory(path)
 
 
+def _refuse_log_of_another(path: Path) -> None:
+    """A copy is marked as a file without a write-ahead log (bytes 18 and 19 of its header), so one
+    beside it is that of the file which it was put in the place of."""
+    log = path.with_name(f"{path.name}-wal")
+    if not _holds_something(log):
+        return
+    with path.open("rb") as file:
+        marks = file.read(20)[18:]
+    if marks == _WITHOUT_LOG:
+        raise StateCorrupt(
+            f"{path} is a copy, and {log} is the log of another file, which would damage it",
+            hint=f"move {log.name} and {path.name}-shm away",
+        )
+
+
+def _holds_something(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def _refuse_beside_log(path: Path) -> None:
     """SQLite would write what a log of another file holds into the new one. Where another process
     makes the file just now, its log comes after it."""
     for log in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal")):
-        if log.exists() and log.stat().st_size and not path.exists():
+        if _holds_something(log) and not path.exists():
             raise StateError(
                 f"{path} can't be made beside {log}, the log of a file that stood there before",
                 hint="the log is part of that file: put the file back, or move the log to it",
