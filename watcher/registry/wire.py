@@ -137,7 +137,8 @@ class Wire:
 
     async def _follow(self, ask: Ask, authorization: str | None, home: str) -> Answer:
         url = ask.url
-        if self._is_elsewhere(url):  # a page, or a request with a token, where we were led before
+        is_elsewhere = self._is_elsewhere(url)
+        if is_elsewhere:  # a page, or a request with a token, where we were led before
             await self._guard.check(url, "next page")
         seen = {url}
         for _ in range(MAXIMUM_REDIRECTS + 1):
@@ -157,8 +158,8 @@ class Wire:
                 ask.cap,
                 priority=ask.priority,
                 counts=ask.counts,
-                is_elsewhere=self._is_elsewhere(url),
-                to=self._destination(url, ask.counts),
+                is_elsewhere=is_elsewhere,
+                to=_destination(ask.counts, is_elsewhere=is_elsewhere),
             )
             if ask.counts is Counts.NATIVE or origin_of(url) == self.origin:
                 self.lane.note(answer, ask.counts)
@@ -168,12 +169,8 @@ class Wire:
             if url in seen:
                 raise self._lost(ask, "in a circle")
             seen.add(url)
+            is_elsewhere = self._is_elsewhere(url)
         raise self._lost(ask, f"more than {MAXIMUM_REDIRECTS} times")
-
-    def _destination(self, url: str, counts: Counts) -> Destination:
-        if self._is_elsewhere(url):
-            return Destination.ELSEWHERE
-        return Destination.NATIVE if counts is Counts.NATIVE else Destination.REGISTRY
 
     def _is_elsewhere(self, url: str) -> bool:
         return origin_of(url) not in (self.origin, self.lane.dialect.native_url)
@@ -190,6 +187,12 @@ class Wire:
 
     def _lost(self, ask: Ask, where: str) -> ProtocolError:
         return ProtocolError(f"{self.host} redirects {ask.what} {where}", host=self.host)
+
+
+def _destination(counts: Counts, *, is_elsewhere: bool) -> Destination:
+    if is_elsewhere:
+        return Destination.ELSEWHERE
+    return Destination.NATIVE if counts is Counts.NATIVE else Destination.REGISTRY
 
 
 def _class_of(status: int) -> str:
