@@ -221,6 +221,42 @@ def test_what_a_person_must_look_at_is_noted(
     assert said in "\n".join(imported(bench, *documents)["notes"])
 
 
+def notes_on_notification(bench: Bench, **keys: object) -> str:
+    pipeline = {"name": "p", "triggers": [TRIGGER], "notifications": [keys]}
+    return "\n".join(imported(bench, [ACCOUNT], pipeline)["notes"])
+
+
+@pytest.mark.parametrize(
+    ("notification", "said"),
+    [
+        pytest.param(
+            {"type": "slack", "address": "#ops", "when": ["pipeline.failed", "pipeline.complete"]},
+            "by slack to #ops is not carried over; add one to `notifiers` and "
+            "`notify: [{notifier: NAME, on: [FAILED, SUCCEEDED]}]` to the pipeline",
+            id="failed and complete",
+        ),
+        pytest.param(
+            {"type": "email", "address": "ops@example.org", "when": ["pipeline.starting"]},
+            "by email to ops@example.org is not carried over; pipeline.starting is not told here",
+            id="starting",
+        ),
+        pytest.param({"type": "sms"}, "by sms is not carried over", id="nothing but a type"),
+    ],
+)
+def test_a_notification_is_noted_with_what_stands_for_it_here(
+    bench: Bench, notification: dict[str, object], said: str
+) -> None:
+    assert said in notes_on_notification(bench, **notification)
+
+
+def test_the_address_of_a_chat_is_a_secret_and_not_shown(bench: Bench) -> None:
+    notes = notes_on_notification(
+        bench, type="googlechat", address="https://chat.example.org/v1/spaces/niemand"
+    )
+    assert "by googlechat is not carried over" in notes
+    assert "niemand" not in notes
+
+
 def test_the_result_is_a_valid_config(bench: Bench) -> None:
     bench.write("a.json", json.dumps([{**ACCOUNT, "username": "u", "passwordCommand": "echo x"}]))
     bench.write("t.json", json.dumps({"name": "P", "triggers": [TRIGGER, TRIGGER]}))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from watcher.cli.setup import slug
+from watcher.cli.spinnaker_notifications import notes_of_notifications
 
 Plain = dict[str, Any]
 
@@ -242,6 +243,7 @@ def _pipeline(name: str, pipeline: Mapping[str, Any], result: Imported) -> Plain
     result.notes.append(
         f"pipeline {name}: stages are not imported; a stage that prints the image stands in"
     )
+    result.notes.extend(notes_of_notifications(name, _mappings(pipeline.get("notifications"))))
     return made
 
 
