@@ -20,8 +20,8 @@ from watcher.stages.base import LOG_LIMIT, StageContext
 from watcher.stages.command import CommandStage
 
 
-async def run(options: Json, context: StageContext) -> object:
-    return await CommandStage(grace=timedelta(seconds=0.3)).run(options, context)
+async def run(options: Json, context: StageContext, *, grace: float = 0.3) -> object:
+    return await CommandStage(grace=timedelta(seconds=grace)).run(options, context)
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
@@ -224,7 +224,7 @@ class TestNothingStaysBehind:
     ) -> None:
         context = make_context()
         command = f"trap 'echo bye > {tmp_path}/bye; exit 0' TERM; echo ready; sleep 60 & wait"
-        task = asyncio.create_task(run(command, context))
+        task = asyncio.create_task(run(command, context, grace=60))
         async with asyncio.timeout(10):
             await eventually(lambda: context.log.text != "")
             task.cancel()
