@@ -20,7 +20,7 @@ from watcher.core.times import rfc3339
 from watcher.core.trigger import Trigger, raised
 from watcher.core.verdict import Decision, Verdict
 from watcher.errors import UnknownName, UsageError
-from watcher.store import executions, rejections
+from watcher.store import queueing, rejections
 from watcher.store.rows import (
     load_executions,
     new_execution_from_json,
@@ -173,7 +173,7 @@ def release(
                 (Verdict.REJECTED.value, rejection.why, event),
             )
             continue
-        if executions.submit(db, new):
+        if queueing.submit(db, new):
             queued.append(new.id)
         db.execute(
             "UPDATE decision SET outcome = ?, reason = 'released', execution = ? WHERE id = ?",
@@ -224,7 +224,7 @@ def replay(db: sqlite3.Connection, event: int, at: datetime) -> str:
     if rejection is not None:
         raise UsageError(f"event {event} can't run again: {rejection.why}")
     again = replace(new, key=f"{new.key}|replay-{event}-{number}", created=at)
-    executions.submit(db, again)
+    queueing.submit(db, again)
     db.execute("UPDATE decision SET replays = ? WHERE id = ?", (number, event))
     return again.id
 

@@ -1,7 +1,7 @@
-"""Executions in the state file: queue, save, decide, cancel, retry. Functions on a connection.
+"""Executions in the state file: find, save, decide, cancel. Functions on a connection.
 
-Every way to a final status goes through `save`, which wakes whoever waits for it. What an
-execution does next is decided in `core.stepping`; here it is only kept.
+`queueing` brings them in. Every way to a final status goes through `save`, which wakes whoever
+waits for it. What an execution does next is decided in `core.stepping`; here it is only kept.
 """
 
 from __future__ import annotations
@@ -12,23 +12,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from watcher.core import stepping
-from watcher.core.pipeline import (
-    Execution,
-    ExecutionStatus,
-    Json,
-    NewExecution,
-    StageStatus,
-)
+from watcher.core.pipeline import Execution, ExecutionStatus, Json
 from watcher.errors import UsageError
 from watcher.store import deployments
-from watcher.store.rows import (
-    clean,
-    load_executions,
-    optional_text,
-    seconds,
-    stage_values,
-    to_text,
-)
+from watcher.store.rows import clean, load_executions, optional_text, seconds, stage_values
 
 
 class Backlog(NamedTuple):
@@ -38,45 +25,6 @@ class Backlog(NamedTuple):
     held: Mapping[str, int]
     unfinished: Mapping[tuple[str, ExecutionStatus], int]
     messages: Mapping[tuple[str, str], int]
-
-
-def submit(db: sqlite3.Connection, new: NewExecution, parent: str | None = None) -> bool:
-    """Queue an execution; False when its key was used before, whatever became of that one. What a
-    canceled `parent` still starts is canceled with it."""
-    inserted = db.execute(
-        "INSERT INTO execution (id, key, trigger_name, pipeline, snapshot, status, account, "
-        "repository, tag, digest, change, created, parent, parameters, source) "
-        "VALUES (?, ?, ?, ?, ?, 'QUEUED', ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (
-            new.id,
-            new.key,
-            new.trigger,
-            new.pipeline.name,
-            to_text(new.pipeline.to_json()),
-            new.account,
-            new.repository,
-            new.tag,
-            new.digest,
-            new.change,
-            new.created.timestamp(),
-            parent,
-            to_text(dict(new.parameters)),
-            to_text(dict(new.source)),
-        ),
-    )
-    if inserted.rowcount == 0:
-        return False
-    db.executemany(
-        "INSERT INTO stage_run (execution, position, name, type, status) "
-        "VALUES (?, ?, ?, ?, 'PENDING')",
-        [
-            (new.id, index, stage.name, stage.type)
-            for index, stage in enumerate(new.pipeline.stages)
-        ],
-    )
-    if parent is not None and canceled(db, [parent]):
-        request_cancel(db, new.id, new.created)
-    return True
 
 
 def find(db: sqlite3.Connection, identifier: str) -> Execution | None:
@@ -150,7 +98,7 @@ def save(
 
     if index is not None:
         notices.of_rollback(db, execution, index)
-        _update_stage(db, execution, index)
+        update_stage(db, execution, index)
     waits = execution.status is ExecutionStatus.WAITING
     stage = stepping.current_stage(execution) if waits else None
     waiting_for = stage.waiting_for if stage is not None else None
@@ -243,32 +191,6 @@ def canceled(db: sqlite3.Connection, active: Iterable[str]) -> list[str]:
     ]
 
 
-def retry(db: sqlite3.Connection, identifier: str) -> bool:
-    """Queue a failed or canceled execution again, from the stage that ended it; False when it is
-    not such a one. Decisions about stages that run again are forgotten."""
-    found = load_executions(db, "id = ?", (identifier,), logs=True)
-    try:
-        again = stepping.reset(found[0]) if found else None
-    except ValueError:
-        again = None
-    if again is None:
-        return False
-    for stage in again.stages:
-        if stage.status is StageStatus.PENDING:
-            _update_stage(db, again, stage.index)
-            db.execute(
-                "DELETE FROM approval WHERE execution = ? AND position = ?",
-                (identifier, stage.index),
-            )
-    db.execute(
-        "UPDATE execution SET status = 'QUEUED', started = NULL, finished = NULL, paused = 0, "
-        "wake = NULL, waiting_for = NULL, reason = NULL, cancel_requested = 0, trimmed = 0, "
-        "retries = retries + 1 WHERE id = ?",
-        (identifier,),
-    )
-    return True
-
-
 def _status(db: sqlite3.Connection, identifier: str) -> ExecutionStatus | None:
     row = db.execute("SELECT status FROM execution WHERE id = ?", (identifier,)).fetchone()
     return None if row is None else ExecutionStatus(row[0])
@@ -292,7 +214,8 @@ def settle(
     save(db, ended, stage.index if stage is not None else None, None)
 
 
-def _update_stage(db: sqlite3.Connection, execution: Execution, index: int) -> None:
+def update_stage(db: sqlite3.Connection, execution: Execution, index: int) -> None:
+    """Write the stage at `index` alone."""
     db.execute(
         "UPDATE stage_run SET status = ?, attempts = ?, starts = ?, started = ?, finished = ?, "
         "suspended = ?, wake = ?, deadline = ?, waiting_for = ?, resumed = ?, error = ?, "

@@ -1,7 +1,7 @@
 """What is known of repositories, and the one transaction in which a poll's result is written.
 
 Functions on a connection; `sqlite.Store` wraps each in its transaction. Executions are queued
-through `executions`, decisions are written through `events`.
+through `queueing`, decisions are written through `events`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from watcher.core.change import (
 from watcher.core.host import Counted, Quota, Recognition
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.errors import StateChanged
-from watcher.store import events, executions, hosts, rejections
+from watcher.store import events, hosts, queueing, rejections
 
 _STATUS_COLUMNS = (
     "account, name, tags, last_check, last_success, last_error, next_check, failures, "
@@ -96,7 +96,7 @@ def record(db: sqlite3.Connection, poll: PollRecord) -> tuple[str, ...]:
         "UPDATE tag SET digest = ? WHERE repository = ? AND name = ? AND present = 1",
         [(digest, repository, name) for name, digest in poll.digests.items()],
     )
-    queued = tuple(new.id for new in poll.executions if executions.submit(db, new))
+    queued = tuple(new.id for new in poll.executions if queueing.submit(db, new))
     batch = events.write_decisions(db, repository, poll, activities)
     notices.of_poll(db, poll, batch)
     write_trigger_states(db, repository, poll.triggers)

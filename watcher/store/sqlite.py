@@ -26,6 +26,7 @@ from watcher.store import (
     executions,
     hosts,
     polls,
+    queueing,
     rejections,
     requests,
 )
@@ -205,7 +206,7 @@ class Store(Upkeep):
     def submit(self, new: NewExecution, parent: str | None = None) -> bool:
         """Queue a run; False when its key was used before."""
         with self._writing("submit") as db:
-            return executions.submit(db, new, parent)
+            return queueing.submit(db, new, parent)
 
     def execution(self, identifier: str) -> Execution | None:
         """By id or unambiguous prefix, with the stages' logs. Raises UsageError."""
@@ -245,7 +246,7 @@ class Store(Upkeep):
     def retry(self, identifier: str) -> bool:
         """Queue a failed or canceled run again from the stage that ended it; else False."""
         with self._writing("retry") as db:
-            return executions.retry(db, identifier)
+            return queueing.retry(db, identifier)
 
     def decide(self, identifier: str, index: int, *, approved: bool, person: str) -> bool:
         """A decision about a stage that waits for a person, or will; True when it is the first."""
