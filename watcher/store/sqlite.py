@@ -1,16 +1,14 @@
 """The state file as an object: one method, one transaction (ARCHITECTURE section 5, SPEC 6.1).
 
 Synchronous and for one thread; `threaded.ThreadedStore` carries it for async code. The SQL stands
-in the sibling modules; here are the transactions, the clock, and the translation of errors.
+in the sibling modules, the transactions in `state_file`; here is what can be asked and written.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from watcher.core.change import KnownRepository
@@ -31,11 +29,9 @@ from watcher.store import (
     requests,
 )
 from watcher.store.claims import Claimed
-from watcher.store.connection import Fault, no_fault, open_state, transaction, translated
 from watcher.store.events import EventSelector
 from watcher.store.executions import Backlog
 from watcher.store.requests import Request
-from watcher.store.schema import MIGRATIONS, Migration
 from watcher.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -45,58 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Backlog", "Claimed", "EventSelector", "Request", "Store"]
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Store(Upkeep):
-    """Every method may raise StateError; then nothing of it was written.
-
-    `commits` counts the transactions that changed the file. `fault` is called at named points, so
-    that a test can stop the process there.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        connection: sqlite3.Connection,
-        *,
-        fault: Fault = no_fault,
-        clock: Callable[[], datetime] = _utc_now,
-    ) -> None:
-        self.path = path
-        self.commits = 0
-        self._db = connection
-        self._fault = fault
-        self._clock = clock
-        self._outbox: Outbox | None = None
-        self._deliveries: Deliveries | None = None
-
-    @staticmethod
-    def open(
-        path: Path,
-        *,
-        create: bool = True,
-        fault: Fault = no_fault,
-        clock: Callable[[], datetime] = _utc_now,
-        migrations: Sequence[Migration] = MIGRATIONS,
-    ) -> Store:
-        """Open the state file, make it when there is none, bring an older one up to date.
-
-        Raises StateUnwritable, StateCorrupt, StateTooNew; StateError when it is missing and
-        `create` is False.
-        """
-        connection = open_state(path, create=create, migrations=migrations)
-        return Store(path, connection, fault=fault, clock=clock)
-
-    def close(self) -> None:
-        self._db.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    """Every method may raise StateError; then nothing of it was written."""
 
     # What was seen
 
@@ -333,23 +279,19 @@ class Store(Upkeep):
 
     # Webhooks, and what is to be told: loaded when they are asked for, not by an idle pass
 
-    @property
+    @cached_property
     def deliveries(self) -> Deliveries:
         """Webhooks that came, and for whom they are taken."""
-        if self._deliveries is None:
-            from watcher.store.deliveries import Deliveries
+        from watcher.store.deliveries import Deliveries
 
-            self._deliveries = Deliveries(self._reading, self._writing, self._clock)
-        return self._deliveries
+        return Deliveries(self._reading, self._writing, self._clock)
 
-    @property
+    @cached_property
     def outbox(self) -> Outbox:
         """What is told to whom."""
-        if self._outbox is None:
-            from watcher.store.outbox import Outbox
+        from watcher.store.outbox import Outbox
 
-            self._outbox = Outbox(self._reading, self._writing, self._clock)
-        return self._outbox
+        return Outbox(self._reading, self._writing, self._clock)
 
     def any_notice(self) -> bool:
         """Whether something was written that is to be told and is not in the outbox yet."""
@@ -375,31 +317,3 @@ class Store(Upkeep):
         """The request as it stands; its `finished` says whether there is a result."""
         with self._reading() as db:
             return requests.get(db, identifier)
-
-    def data_version(self) -> int:
-        """Another number whenever another connection wrote; a look costs microseconds."""
-        with self._reading() as db:
-            version: int = db.execute("PRAGMA data_version").fetchone()[0]
-            return version
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with translated(self.path), transaction(self._db, writes=False):
-            yield self._db
-
-    @contextmanager
-    def _writing(self, what: str, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction. Bookkeeping that may be lost is written without waiting for the disk."""
-        with translated(self.path):
-            if not durable:
-                self._db.execute("PRAGMA synchronous = NORMAL")
-            try:
-                before = self._db.total_changes
-                with transaction(self._db):
-                    yield self._db
-                    self._fault(f"{what}.before_commit")
-                self.commits += self._db.total_changes > before
-            finally:
-                if not durable:
-                    self._db.execute("PRAGMA synchronous = FULL")
-        self._fault(f"{what}.after_commit")

@@ -4,13 +4,11 @@ that they free. What goes is decided in `retention`, which is loaded only when a
 
 from __future__ import annotations
 
-import sqlite3
-from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from watcher.core.retention import Retention, reckoned, remembered
 from watcher.store.connection import pragma
+from watcher.store.state_file import StateFile
 
 BATCH = 100
 """Rows that go in one transaction: polls wait for no more of them."""
@@ -22,16 +20,8 @@ _SPARE_PAGES = 2000
 _INCREMENTAL = 2  # what `PRAGMA auto_vacuum` says of a file that can give back single pages
 
 
-class Upkeep(ABC):
-    """Methods of Store; each is one transaction."""
-
-    @abstractmethod
-    def _reading(self) -> AbstractContextManager[sqlite3.Connection]: ...
-
-    @abstractmethod
-    def _writing(
-        self, what: str, *, durable: bool = True
-    ) -> AbstractContextManager[sqlite3.Connection]: ...
+class Upkeep(StateFile):
+    """Each method is one transaction."""
 
     def is_retention_due(self, now: float, pause: timedelta) -> bool:
         """Whether the last round was so long ago, or is in the future of a clock set back."""
