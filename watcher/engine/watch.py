@@ -6,8 +6,6 @@ side by side. A repository is never polled twice at once, and a failing one dela
 
 from __future__ import annotations
 
-import heapq
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -25,6 +23,7 @@ from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.poller import Poller
 from watcher.engine.progress import Progress
 from watcher.engine.repositories import RepositoryList
+from watcher.engine.timetable import CATALOG, Timetable, key_of
 from watcher.engine.work_queue import WorkQueue
 from watcher.errors import WatcherError
 from watcher.registry.budgets.limits import Priority
@@ -32,11 +31,6 @@ from watcher.registry.client import RegistryClient
 from watcher.telemetry.events import Event
 from watcher.telemetry.log import Log
 
-_REST = timedelta(seconds=15)
-"""The metronome comes once a second: between two looks so far apart this process could not run, or
-the clock was set."""
-
-CATALOG = "_catalog"  # as a queue key; no repository name begins with an underscore
 CATALOG_BOUND = timedelta(hours=1)  # thousands of pages, at a pace that the registry sets
 SPREAD_AFTER_PARKING = 10.0
 """Seconds over which hinted repositories are polled once their registry is no longer parked."""
@@ -68,34 +62,31 @@ class AccountWatch:
         self._clock = clock
         self._log = log
         self._on_outcome = on_outcome
-        self._on_sooner = on_sooner
         self._queue: WorkQueue[str] = WorkQueue()
         self._progress = Progress(account.limits.concurrency, self._bound, monotonic=monotonic)
-        self._due: list[tuple[float, str]] = []
-        self._due_at: dict[str, float] = {}
+        self._timetable = Timetable(account, board, now=clock(), on_sooner=on_sooner)
         self._nudged: set[str] = set()
         self._hinted: dict[str, Hinted] = {}
         self._said_parked: float | None = None
-        self._latest = clock()
         self._is_answered = False
         self.overdue = Overdue(account, board, now=clock())
 
     def start(self) -> None:
         """Spread the first polls over the interval; a stored next check in the future is kept."""
         if self.repositories.needs_catalog:
-            self._plan(CATALOG, self._clock())
+            self._timetable.plan(CATALOG, self._clock())
         self._plan_new(self.repositories.names)
 
     def make_contact(self) -> None:
         """Poll what is due first at once, so that it shows soon whether the registry answers. A
         time that cron or a backoff set is kept."""
-        first = min(self._due_at, key=self._due_at.__getitem__, default=CATALOG)
+        first = self._timetable.first
         if first == CATALOG or self.account.poll.every is None:
             return
         status = self._board.get(self.account.name, first)
         if not status.failures:
             status.next_check = self._clock()
-            self._plan(first, status.next_check)
+            self._timetable.plan(first, status.next_check)
 
     @property
     def is_settled(self) -> bool:
@@ -133,18 +124,12 @@ class AccountWatch:
         return self._queue.is_idle
 
     def next_due(self) -> float | None:
-        return self._due[0][0] if self._due else None
+        return self._timetable.next_due()
 
     def enqueue_due(self) -> None:
         """Put everything that is due on the queue."""
-        now = self._clock()
-        self._follow_clock(now - self._latest, now)
-        self._latest = now
-        while self._due and self._due[0][0] <= now:
-            due, name = heapq.heappop(self._due)
-            if self._due_at.get(name) == due:  # else it was planned anew or dropped meanwhile
-                del self._due_at[name]
-                self._queue.put(name, urgent=self._is_hinted(name))
+        for name in self._timetable.take_due(self._clock()):
+            self._queue.put(name, urgent=self._is_hinted(name))
         self._progress.waiting(len(self._queue))
 
     def nudge(self, repository: str | None = None) -> None:
@@ -162,7 +147,7 @@ class AccountWatch:
         hinted.take(hint)
         earliest = max(hinted.earliest(now), now + after)
         if earliest > now:
-            self._bring_forward(name, earliest)
+            self._timetable.bring_forward(name, earliest)
         else:
             self._queue.put(name, urgent=True)
 
@@ -185,8 +170,7 @@ class AccountWatch:
         """After a reload: other repositories, the same clock."""
         self.overdue.joined(self.repositories.names, repositories.names, self._clock())
         self.repositories = repositories
-        for name in self._due_at.keys() - set(repositories.names) - {CATALOG}:
-            del self._due_at[name]
+        self._timetable.keep(repositories.names)
         for name in self._hinted.keys() - set(repositories.names):
             del self._hinted[name]
         self._plan_new(repositories.names)
@@ -221,7 +205,7 @@ class AccountWatch:
         parked_until = self.parked_until
         if parked_until is not None and not is_nudged:
             self._say_parked(parked_until)
-            self._put_off(status, started, parked_until)
+            self._timetable.put_off(status, started, parked_until)
             self._look_when_allowed(status, parked_until)
             self._board.touch(status)
             return
@@ -229,7 +213,7 @@ class AccountWatch:
         outcome = await self.poller.poll(
             repository, Purpose.DETECT, priority, named=None if is_nudged else named
         )
-        self._put_off(status, started, outcome.until)
+        self._timetable.put_off(status, started, outcome.until)
         self._on_outcome(outcome)
         if outcome.until is not None:
             self._look_when_allowed(status, outcome.until)
@@ -240,23 +224,15 @@ class AccountWatch:
         """What a webhook told of is looked at soon after the registry may be asked again."""
         hinted = self._hinted.get(status.repository)
         if hinted is not None and hinted.is_open:
-            spread = schedule.phase(_key(status)) * SPREAD_AFTER_PARKING
-            status.next_check = self._bring_forward(status.repository, until + spread)
+            spread = schedule.phase(key_of(status)) * SPREAD_AFTER_PARKING
+            status.next_check = self._timetable.bring_forward(status.repository, until + spread)
 
     async def _look_again(self, status: RepositoryStatus, hinted: Hinted) -> None:
         """Sooner than planned, where the poll did not show what a webhook had told of."""
         hinted.forget(await self.poller.arrived(status.repository, hinted.pushed))
         due = hinted.next_look(self._clock())
         if due is not None:
-            status.next_check = self._bring_forward(status.repository, due)
-
-    def _bring_forward(self, name: str, due: float) -> float:
-        """Plan a poll for then, if none is due sooner; when it is."""
-        planned = self._due_at.get(name, math.inf)
-        if due < planned:
-            self._plan(name, due)
-            self._on_sooner()
-        return min(due, planned)
+            status.next_check = self._timetable.bring_forward(status.repository, due)
 
     def _say_parked(self, until: float) -> None:
         """Once for all repositories: their polls end before they begin."""
@@ -269,19 +245,6 @@ class AccountWatch:
                 account=self.account.name,
                 error=f"{name} asked for patience; nothing is polled until {moment}",
             )
-
-    def _put_off(self, status: RepositoryStatus, now: float, until: float | None) -> None:
-        """Plan the next poll. What is parked is no failure of the repository: it does not back off
-        as well, and where a registry lets few through, all have the same chance."""
-        due = schedule.next_due(
-            self.account.poll,
-            key=_key(status),
-            now=now,
-            failures=0 if until is not None else status.failures,
-            blocked_until=until,
-        )
-        status.next_check = due
-        self._plan(status.repository, due)
 
     async def _read_catalog(self) -> None:
         catalog = self.account.catalog
@@ -308,60 +271,8 @@ class AccountWatch:
             self._plan_new(self.repositories.names)
         failures = self.repositories.status.failures
         delay = schedule.backoff(catalog.refresh, failures, key=self.account.name)
-        self._plan(CATALOG, self._clock() + delay.total_seconds())
+        self._timetable.plan(CATALOG, self._clock() + delay.total_seconds())
 
     def _plan_new(self, names: Iterable[str]) -> None:
         self._client.expect(self.repositories.names)
-        now = self._clock()
-        for name in names:
-            if name in self._due_at:
-                continue
-            status = self._board.get(self.account.name, name)
-            first = schedule.first_due(self.account.poll, key=_key(status), now=now)
-            if status.failures and status.next_check is not None and _is_past(status, now):
-                first = max(first, status.next_check)  # a backoff outlives the restart
-            status.next_check = first
-            self._plan(name, first)
-
-    def _follow_clock(self, passed: float, now: float) -> None:
-        """A clock that is set back must not put off the polls by as much. What is overdue because
-        it was set on, or the machine slept, must not come all at once."""
-        if passed < 0:
-            self._due_at = {name: due + passed for name, due in self._due_at.items()}
-        elif passed > _REST.total_seconds():
-            for name in [name for name, due in self._due_at.items() if due <= now]:
-                self._due_at[name] = self._due_after_rest(name, now, passed)
-        else:
-            return
-        self._rebuild()
-
-    def _due_after_rest(self, name: str, now: float, rest: float) -> float:
-        if name == CATALOG:
-            return now
-        status = self._board.get(self.account.name, name)
-        status.next_check = schedule.after_rest(
-            self.account.poll, key=_key(status), now=now, rest=rest
-        )
-        return status.next_check
-
-    def _plan(self, name: str, due: float) -> None:
-        """A poll on demand leaves the plan that it overtook in the heap; these may not pile up."""
-        self._due_at[name] = due
-        if len(self._due) > 2 * len(self._due_at):
-            self._rebuild()
-        else:
-            heapq.heappush(self._due, (due, name))
-
-    def _rebuild(self) -> None:
-        self._due = [(due, name) for name, due in self._due_at.items()]
-        heapq.heapify(self._due)
-
-
-def _is_past(status: RepositoryStatus, now: float) -> bool:
-    """Whether the last check was made, and the next one planned, by a clock as it is now; one that
-    was a year ahead, and was set back while nothing ran, planned it for then."""
-    return status.last_check is None or status.last_check <= now
-
-
-def _key(status: RepositoryStatus) -> str:
-    return f"{status.account}/{status.repository}"
+        self._timetable.plan_new(names, self._clock())
