@@ -140,17 +140,6 @@ class Detector:
             error=serious[0] if serious else None,
         )
 
-    def kept_digests(self, known: KnownRepository, found: Findings) -> dict[str, str | None]:
-        """Digests to write beside the changes: newly known ones of followed tags, and None for
-        tags that nothing follows. A stale digest would look like a move when a trigger comes to
-        follow the tag later (SPEC 5: switching tracking on fires nothing)."""
-        fresh = diff.recorded_digests(known, found.digests)
-        kept: dict[str, str | None] = {t: d for t, d in fresh.items() if t in found.tracked}
-        stored = (name for name, tag in known.present.items() if tag.digest is not None)
-        arrived = (change.tag for change in found.changes if change.digest is not None)
-        kept.update((tag, None) for tag in (*stored, *arrived) if tag not in found.tracked)
-        return kept
-
     def tracks(self, triggers: tuple[Trigger, ...]) -> bool:
         """Whether an unchanged listing is not enough, because tags may move under it."""
         tracking = self._account.track_digests

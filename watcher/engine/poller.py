@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from watcher.core import diff, planning
+from watcher.core import diff
 from watcher.core.account import Account
 from watcher.core.change import KnownRepository
 from watcher.core.deployment import Rejection
 from watcher.core.poll import PollRecord, RepositoryStatus
 from watcher.core.trigger import Trigger
 from watcher.engine.board import StatusBoard
-from watcher.engine.detection import Detector, Findings, Moment
+from watcher.engine.detection import Detector, Moment
 from watcher.engine.poll_outcome import PollOutcome, PollResult, Purpose
 from watcher.engine.poll_report import PollReport
-from watcher.engine.remembering import (
-    Traces,
-    salt_of,
-    seen_of,
-    traces_of,
-    traces_of_a_part,
-)
+from watcher.engine.recording import Look, record_of, record_of_doubt, says_something
+from watcher.engine.remembering import salt_of, seen_of, traces_of
 from watcher.engine.rules import Rules
-from watcher.engine.sighting import Sighting, sighting_of
+from watcher.engine.sighting import sighting_of
 from watcher.errors import RateLimited, StateChanged, StateError, TransportError, WatcherError
 from watcher.registry.budgets.limits import Priority
 from watcher.registry.client import RegistryClient
@@ -43,18 +38,6 @@ from watcher.telemetry.meter import UNMEASURED, Meter
 
 MANY_TAGS = 5000
 """From here on the event loop is let go in between: a pass over them takes about a millisecond."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """One look with all that it is compared with."""
-
-    known: KnownRepository
-    sighting: Sighting
-    rules: Rules
-    triggers: tuple[Trigger, ...]
-    traces: Traces
-    moment: Moment
 
 
 class _Applying(NamedTuple):
@@ -178,7 +161,7 @@ class Poller:
         _check_generation(status, generation)
         if not isinstance(answer, Listing):  # it says something beside the state of then alone
             _check_generation(status, known.generation)
-        look = _Look(
+        look = Look(
             known=known,
             sighting=sighting_of(answer, known, self._countable),
             rules=rules,
@@ -195,15 +178,13 @@ class Poller:
         )
         return await self._compare(status, look, asked.purpose)
 
-    async def _compare(
-        self, status: RepositoryStatus, look: _Look, purpose: Purpose
-    ) -> PollOutcome:
+    async def _compare(self, status: RepositoryStatus, look: Look, purpose: Purpose) -> PollOutcome:
         known, now = look.known, look.moment.time
         await _let_others(known)
         belief = diff.assess(known, look.sighting.tags, now=now, interval=self._interval)
         if belief is not None:
             if belief != known.quarantine and purpose is not Purpose.DRY_RUN:
-                await self._record(self._blank(status, now, quarantine=belief))
+                await self._record(record_of_doubt(status, now, belief))
             return self._outcome(status, PollResult.QUARANTINED, tags=status.tags)
         await _let_others(known)
         found = await self._detector.find(
@@ -216,7 +197,8 @@ class Poller:
             decides=purpose is not Purpose.FAST_FORWARD,
         )
         await _let_others(known)
-        record = self._assemble(status, look, found)
+        salt = self._applying(status.repository).salt
+        record = record_of(self.account, status, look, found, salt)
         executions: tuple[str, ...] = ()
         if purpose is not Purpose.DRY_RUN:
             executions = await self._write(record, known, status)
@@ -242,7 +224,7 @@ class Poller:
         poll that was overtaken by another writer's knows nothing of that."""
         executions: tuple[str, ...] = ()
         generation = known.generation
-        if _says_something(record, known):
+        if says_something(record, known):
             executions = await self._record(record)
             self._report.tell(record)
             generation += 1
@@ -251,38 +233,6 @@ class Poller:
             status.mark, status.walked = record.mark, record.walked
             status.known, status.quarantined = True, False
         return executions
-
-    def _assemble(self, status: RepositoryStatus, look: _Look, found: Findings) -> PollRecord:
-        known, rules, now = look.known, look.rules, look.moment.time
-        executions, held = planning.plan_executions(
-            found.decided,
-            rules.triggers,
-            rules.pipelines,
-            account=self.account.name,
-            registry=self.account.registry.name,
-            repository=status.repository,
-            now=now,
-        )
-        incomplete = found.unreadable or found.error is not None
-        salt = self._applying(status.repository).salt
-        traces = traces_of_a_part(status, salt) if incomplete else look.traces
-        return replace(
-            self._blank(status, now, **traces._asdict()),
-            baseline=None if known.baselined else _first_sight(look.sighting.tags, found),
-            generation=known.generation,
-            changes=found.changes,
-            digests=self._detector.kept_digests(known, found) if known.baselined else {},
-            decisions=found.decided.decisions,
-            triggers=found.decided.states,
-            executions=executions,
-            held=held,
-        )
-
-    def _blank(self, status: RepositoryStatus, now: datetime, **values: object) -> PollRecord:
-        return replace(
-            PollRecord(account=self.account.name, repository=status.repository, at=now),
-            **values,  # type: ignore[arg-type]
-        )
 
     async def _known(self, repository: str, rules: Rules) -> tuple[KnownRepository, Rules]:
         """What is stored of the repository, and the rules with the switches as they are now: who
@@ -355,19 +305,3 @@ def _check_generation(status: RepositoryStatus, generation: int) -> None:
     """Whether a poll, of this process or another one, was recorded while this one looked."""
     if status.generation != generation:
         raise StateChanged(f"{status.repository}: another poll was recorded meanwhile")
-
-
-def _first_sight(tags: Sequence[str], found: Findings) -> dict[str, str | None]:
-    return {tag: found.digests.get(tag) if tag in found.tracked else None for tag in tags}
-
-
-def _says_something(record: PollRecord, known: KnownRepository) -> bool:
-    """Whether the poll has to be written down; an idle one has not (SPEC 5)."""
-    return bool(
-        record.baseline is not None
-        or record.changes
-        or record.digests
-        or record.decisions
-        or record.triggers
-        or known.quarantine is not None
-    )
