@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from watcher.core import stepping, undoing
+from watcher.core import retrying, stepping, undoing
 from watcher.core.pipeline import (
     Done,
     Execution,
@@ -285,7 +285,7 @@ def test_a_retry_after_a_rollback_begins_where_the_first_work_was_taken_back(
     stages: list[dict[str, Any]], again: int, undo: list[str | None]
 ) -> None:
     ended = run_of(*stages, status=ExecutionStatus.FAILED, finished=NOW)
-    reset = stepping.reset(ended)
+    reset = retrying.reset(ended)
     assert [s.status for s in reset.stages[again:]] == [PENDING] * (len(stages) - again)
     assert [s.undo for s in reset.stages] == undo
     assert all(s.undone is None and not s.undo_starts for s in reset.stages[again:])
@@ -338,4 +338,4 @@ def test_a_superseded_stage_ends_its_run_as_neither_success_nor_failure() -> Non
     assert (ended.status, ended.reason) == (ExecutionStatus.SKIPPED, "stage one: 1.1 is there")
     assert [s.status for s in ended.stages] == [CANCELED, PENDING]
     with pytest.raises(ValueError, match="SKIPPED"):
-        stepping.reset(ended)
+        retrying.reset(ended)

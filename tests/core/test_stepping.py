@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from watcher.core import stepping
+from watcher.core import retrying, stepping
 from watcher.core.admission import admit
 from watcher.core.pipeline import (
     Approval,
@@ -317,7 +317,7 @@ def test_a_retry_begins_where_the_run_ended(statuses: list[str], again: int) -> 
     for index, status in enumerate(statuses):
         execution = with_stage(execution, index, status=StageStatus(status), attempts=1)
     execution = replace(execution, status=ExecutionStatus.FAILED, finished=NOW, reason="no")
-    reset = stepping.reset(execution)
+    reset = retrying.reset(execution)
     assert reset.status is ExecutionStatus.QUEUED
     assert [s.attempts for s in reset.stages] == [1] * again + [0] * (3 - again)
     begun = replace(reset, status=ExecutionStatus.RUNNING)
@@ -326,7 +326,7 @@ def test_a_retry_begins_where_the_run_ended(statuses: list[str], again: int) -> 
 
 def test_what_succeeded_is_not_retried() -> None:
     with pytest.raises(ValueError, match="SUCCEEDED"):
-        stepping.reset(replace(running(), status=ExecutionStatus.SUCCEEDED))
+        retrying.reset(replace(running(), status=ExecutionStatus.SUCCEEDED))
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,6 @@ from watcher.core.undoing import (
     next_undo,
     reason_of_failure,
     spec_of,
-    was_taken_back,
-    was_touched_by_undo,
     with_stage,
 )
 
@@ -99,7 +97,7 @@ def next_step(execution: Execution, now: datetime) -> Step:
     if superseded is not None:
         reason = f"stage {superseded.name}: {superseded.error}"
         return Finish(ExecutionStatus.SKIPPED, reason)
-    failed = _failure(execution)
+    failed = failed_stage(execution)
     if failed is not None:
         return _step_of_failure(execution, failed)
     stage = current_stage(execution)
@@ -202,37 +200,18 @@ def release(execution: Execution, index: int, log: str) -> Execution:
     return with_stage(execution, stage)
 
 
-def reset(execution: Execution) -> Execution:
-    """The execution queued once more, from the stage that ended it or the first that was undone,
-    in whole or in part; outputs before it are kept, and what undoing an unfinished stage would
-    need.
-
-    Raises ValueError when it did not end in failure or cancellation.
-    """
-    if execution.status not in (ExecutionStatus.FAILED, ExecutionStatus.CANCELED):
-        raise ValueError(f"it is {execution.status}; only FAILED and CANCELED runs can be retried")
-    again = [_failure(execution), current_stage(execution)]
-    again += [stage for stage in execution.stages if was_touched_by_undo(stage)]
-    start = min((stage.index for stage in again if stage is not None), default=None)
-    stages = tuple(
-        stage if start is None or stage.index < start else _fresh(stage)
-        for stage in execution.stages
-    )
-    return replace(
-        execution,
-        status=ExecutionStatus.QUEUED,
-        stages=stages,
-        started=None,
-        finished=None,
-        reason=None,
-        cancel_requested=False,
-        paused=timedelta(),
-    )
-
-
 def current_stage(execution: Execution) -> StageRun | None:
     """The first stage that has not ended; None when all have."""
     return next((stage for stage in execution.stages if stage.status not in _ENDED), None)
+
+
+def failed_stage(execution: Execution) -> StageRun | None:
+    """The stage whose failure stops the run."""
+    for stage in execution.stages:
+        stops = spec_of(execution, stage).on_failure is not OnFailure.CONTINUE
+        if stage.status is StageStatus.FAILED and stops:
+            return stage
+    return None
 
 
 def waits_for_person(stage: StageRun) -> bool:
@@ -316,25 +295,9 @@ def _reason_of_cancel(execution: Execution) -> str:
     return f"canceled on request; stage {stage.name} may have changed something: see its log"
 
 
-def _failure(execution: Execution) -> StageRun | None:
-    """The stage whose failure stops the run."""
-    for stage in execution.stages:
-        stops = spec_of(execution, stage).on_failure is not OnFailure.CONTINUE
-        if stage.status is StageStatus.FAILED and stops:
-            return stage
-    return None
-
-
 def _superseded(execution: Execution) -> StageRun | None:
     """The stage that found something newer in its place."""
     return next((s for s in execution.stages if s.status is StageStatus.CANCELED), None)
-
-
-def _fresh(stage: StageRun) -> StageRun:
-    """The stage as if it had never run; work that was not taken back, or not well, can still be."""
-    taken_back = was_taken_back(stage)
-    undo = None if taken_back else stage.undo
-    return StageRun(index=stage.index, name=stage.name, type=stage.type, log=stage.log, undo=undo)
 
 
 def _suspended(stage: StageRun, waiting_for: str, wake: datetime | None, now: datetime) -> StageRun:

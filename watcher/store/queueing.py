@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from watcher.core import stepping
+from watcher.core import retrying
 from watcher.core.pipeline import NewExecution, StageStatus
 from watcher.store.executions import canceled, request_cancel, update_stage
 from watcher.store.rows import load_executions, to_text
@@ -58,7 +58,7 @@ def retry(db: sqlite3.Connection, identifier: str) -> bool:
     not such a one. Decisions about stages that run again are forgotten."""
     found = load_executions(db, "id = ?", (identifier,), logs=True)
     try:
-        again = stepping.reset(found[0]) if found else None
+        again = retrying.reset(found[0]) if found else None
     except ValueError:
         again = None
     if again is None:
