@@ -2,7 +2,7 @@
 
 `PRAGMA user_version` holds the number of the last one applied, `application_id` says that the
 file is ours. Times are seconds since the epoch (REAL), JSON is text. No secret has a column.
-Only `connection` and `maintenance` import it.
+Only `connection`, `state_file` and `maintenance` import it.
 """
 
 from __future__ import annotations
