@@ -16,6 +16,7 @@ import pytest
 
 from watcher.config.load import Config, load
 from watcher.daemon.app import App, opened
+from watcher.daemon.desk import Desk
 from watcher.daemon.requests import RequestDesk
 from watcher.daemon.service import Service
 from watcher.engine.board import StatusBoard
@@ -115,6 +116,15 @@ async def test_what_a_poll_queued_too_late_for_its_time_out_runs_all_the_same(
             await serving
 
 
+def requests_of(app: App) -> RequestDesk:
+    """Where requests are served while no account is watched."""
+
+    async def nothing() -> None:
+        """Nothing was written."""
+
+    return RequestDesk(app, {}, Desk(app, {}, nothing, lambda: None))
+
+
 @pytest.mark.parametrize("kind", ["poll", "baseline"])
 async def test_a_request_whose_answer_can_not_be_written_is_answered_later(
     tmp_path: Path, kind: str
@@ -127,7 +137,7 @@ async def test_a_request_whose_answer_can_not_be_written_is_answered_later(
             raise StateUnwritable("the disk is full")
 
     async with app_at(config, fault) as app:
-        desk = RequestDesk(app, {})
+        desk = requests_of(app)
         await desk.look()
         with Store.open(config.state) as asking:
             number = asking.request(kind, {"account": "none", "repository": None})
@@ -146,7 +156,7 @@ async def test_a_request_in_the_middle_of_a_reload_waits_for_its_end(
 ) -> None:
     config = config_at(tmp_path, "registry.example")
     async with app_at(config) as app:
-        desk = RequestDesk(app, {})
+        desk = requests_of(app)
         with Store.open(config.state) as asking:
             number = asking.request(kind, {"account": "main", "repository": None})
             assert await desk.look()

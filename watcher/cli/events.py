@@ -11,7 +11,8 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import warn
-from watcher.cli.session import load_config, open_store, read_store
+from watcher.cli.refused import StateInUse
+from watcher.cli.session import find_state, load_config, open_store, read_store
 from watcher.config.lookup import find_pipeline
 from watcher.core.verdict import NOT_EVENTS, Verdict
 from watcher.engine import by_hand
@@ -43,9 +44,9 @@ def events() -> None:
 @pass_invocation
 def ls(invocation: Invocation, outcome: str | None, held: bool, limit: int) -> None:
     """List events, newest first; held ones with the batch they belong to."""
-    config = load_config(invocation)
+    place = find_state(invocation)
     wanted = Verdict.HELD.value if held else outcome
-    with read_store(config) as store:
+    with read_store(place) as store:
         found = store.events(wanted) if store is not None else []
     shown = [event for event in reversed(found) if wanted or event["outcome"] not in NOT_EVENTS]
     if invocation.json:
@@ -99,8 +100,8 @@ def release(invocation: Invocation, selector: str) -> None:
 @pass_invocation
 def drop(invocation: Invocation, selector: str) -> None:
     """Let held events go without a run; they can still be replayed."""
-    config = load_config(invocation)
-    with open_store(config) as store:
+    place = find_state(invocation)
+    with open_store(place) as store:
         dropped = list(by_hand.drop(store, selector))
     _tell(invocation, {"dropped": dropped}, f"dropped: {output.count(len(dropped), 'event')}")
 
@@ -111,8 +112,8 @@ def drop(invocation: Invocation, selector: str) -> None:
 def replay(invocation: Invocation, event: int) -> None:
     """Queue the run of an event that fired, was dropped or was rejected once more, as it was
     planned then. A rejected image has to be cleared first."""
-    config = load_config(invocation)
-    with open_store(config) as store:
+    place = find_state(invocation)
+    with open_store(place) as store:
         run = by_hand.replay(store, event)
     _tell(invocation, execution_json(run), f"execution {run.id} is queued: {run.pipeline.name}")
 
@@ -123,8 +124,8 @@ def replay(invocation: Invocation, event: int) -> None:
 def rejected(invocation: Invocation, pipeline: str | None) -> None:
     """List the images that a rollback took out of a pipeline, oldest first, each with the number
     that `watcher events clear` takes."""
-    config = load_config(invocation)
-    with read_store(config) as store:
+    place = find_state(invocation)
+    with read_store(place) as store:
         found = store.rejections(pipeline) if store is not None else []
     if invocation.json:
         output.print_json([rejection_json(rejection) for rejection in found])
@@ -164,9 +165,9 @@ def clear(
     """
     if sum((bool(numbers), pipeline is not None, everything)) != 1:
         raise UsageError("say what to clear: numbers, or --pipeline, or --all")
-    config = load_config(invocation)
-    with open_store(config) as store:
-        chosen = _rejected(config, store.rejections(), numbers, pipeline)
+    place = find_state(invocation)
+    with open_store(place) as store:
+        chosen = _rejected(place, store.rejections(), numbers, pipeline)
         store.clear_rejections(each.number for each in chosen)
     if invocation.json:
         output.print_json({"cleared": [each.number for each in chosen]})
@@ -178,13 +179,16 @@ def clear(
 
 
 def _rejected(
-    config: Config, found: list[Rejection], numbers: tuple[int, ...], pipeline: str | None
+    place: Config | StateInUse,
+    found: list[Rejection],
+    numbers: tuple[int, ...],
+    pipeline: str | None,
 ) -> list[Rejection]:
     """Those that are meant; raises UsageError for a number or a pipeline that there is not."""
     if pipeline is not None:
         of_pipeline = [each for each in found if each.pipeline == pipeline]
-        if not of_pipeline:
-            find_pipeline(config, pipeline)
+        if not of_pipeline and not isinstance(place, StateInUse):
+            find_pipeline(place, pipeline)
         return of_pipeline
     unknown = sorted(set(numbers) - {each.number for each in found})
     if unknown:

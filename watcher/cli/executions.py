@@ -9,7 +9,7 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.session import load_config, open_store, read_store
+from watcher.cli.session import find_state, open_store, read_store
 from watcher.core.pipeline import ExecutionStatus
 from watcher.engine import by_hand
 from watcher.views.executions import execution_json
@@ -37,8 +37,8 @@ def executions(
 ) -> None:
     """Runs, newest first; with an ID (or its beginning) one run with its stages, their logs and
     the source that expressions see."""
-    config = load_config(invocation)
-    with read_store(config) as store:
+    place = find_state(invocation)
+    with read_store(place) as store:
         if identifier is not None:
             found = [by_hand.find_execution(store, identifier)]
         elif store is None:
@@ -155,8 +155,8 @@ def _first_error(execution: Execution) -> str | None:
 @pass_invocation
 def cancel(invocation: Invocation, identifier: str) -> None:
     """Cancel a run that is queued, waiting or running; a running stage is stopped by the daemon."""
-    config = load_config(invocation)
-    with open_store(config) as store:
+    place = find_state(invocation)
+    with open_store(place) as store:
         after = by_hand.cancel(store, identifier)
     _tell(invocation, after, "is to be canceled" if not after.status.is_final else "is canceled")
 
@@ -166,8 +166,8 @@ def cancel(invocation: Invocation, identifier: str) -> None:
 @pass_invocation
 def retry(invocation: Invocation, identifier: str) -> None:
     """Take a failed or canceled run up again from the stage where it ended."""
-    config = load_config(invocation)
-    with open_store(config) as store:
+    place = find_state(invocation)
+    with open_store(place) as store:
         after = by_hand.retry(store, identifier)
     _tell(invocation, after, "is queued again")
 

@@ -18,6 +18,7 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK
+from watcher.cli.refused import vouched
 from watcher.cli.session import load_config, read_store
 from watcher.core.health import BOOKKEEPING, Ailment, Complaint, is_overdue, stale_limit
 from watcher.errors import UsageError
@@ -64,10 +65,12 @@ def _from_outside(invocation: Invocation, *, live: bool, url: str | None) -> Ite
     if url is not None:
         return _asked(_address_in(url), path)
     place = whereabouts(invocation.config, environment=os.environ)
+    found = vouched(place)
+    state = found[0][0] if len(found) == 1 else place.states[0]
     if place.http is not None:
-        token = _token(place.http) if not live and _is_held(place.state) else None
+        token = _token(place.http) if not live and _is_held(state) else None
         return _asked(_address_of(place.http), path, token)
-    return _seen(invocation, place.state, live=live)
+    return _seen(invocation, state, live=live)
 
 
 def _address_in(url: str) -> str:

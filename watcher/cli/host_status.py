@@ -5,7 +5,7 @@ Read from the state file, as `status` itself is; beside a daemon quotas may be a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from watcher.store.sqlite import Store
 
 
-def show(config: Config, store: Store | None, chosen: str | None, now: datetime) -> None:
+def show(rows: Iterable[dict[str, Any]], now: datetime) -> None:
     """The table: a line for each host, account and kind of requests of which something is known."""
     output.table(
         ("registry", "kind", "account", "counts", "parked until", "allowed", "left", "resets"),
-        (line for row in rows(config, store, chosen, now) for line in _lines(row, now)),
+        (line for row in rows for line in _lines(row, now)),
         empty="no accounts are configured",
     )
 

@@ -14,7 +14,8 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import FAILED, OK, warn
-from watcher.cli.session import load_config, open_store, read_store
+from watcher.cli.refused import StateInUse
+from watcher.cli.session import find_state, load_config, open_store, read_store
 from watcher.config.lookup import find_notifier
 from watcher.core.message import Message, MessageStatus
 from watcher.core.times import rfc3339
@@ -87,8 +88,8 @@ def test(invocation: Invocation, names: tuple[str, ...]) -> int:
 @pass_invocation
 def ls(invocation: Invocation, dead: bool, limit: int) -> None:
     """List the messages that wait, were given up, or were sent within a week, newest first."""
-    config = load_config(invocation)
-    with read_store(config) as store:
+    place = find_state(invocation)
+    with read_store(place) as store:
         status = MessageStatus.DEAD if dead else None
         found = store.outbox.messages(status, limit) if store is not None else []
     if invocation.json:
@@ -120,11 +121,11 @@ def ls(invocation: Invocation, dead: bool, limit: int) -> None:
 def retry(invocation: Invocation, ids: tuple[int, ...], dead: bool) -> None:
     """Send messages again that were given up, and such that wait for another attempt at once. A
     running daemon does it within seconds, else the next pass."""
-    config = load_config(invocation)
-    with open_store(config) as store:
+    place = find_state(invocation)
+    with open_store(place) as store:
         chosen = _chosen(store, ids, dead=dead)
         store.outbox.retry(chosen)
-        gone = _gone(config, store, chosen)
+        gone = [] if isinstance(place, StateInUse) else _gone(place, store, chosen)
     if gone:
         warn(
             f"the config has no notifier {', '.join(map(repr, gone))}",
@@ -139,8 +140,8 @@ def retry(invocation: Invocation, ids: tuple[int, ...], dead: bool) -> None:
 @pass_invocation
 def drop(invocation: Invocation, ids: tuple[int, ...], dead: bool) -> None:
     """Forget messages that wait or were given up."""
-    config = load_config(invocation)
-    with open_store(config) as store:
+    place = find_state(invocation)
+    with open_store(place) as store:
         chosen = _chosen(store, ids, dead=dead)
         store.outbox.drop(chosen)
     _tell(invocation, {"dropped": chosen}, f"dropped: {output.count(len(chosen), 'message')}")

@@ -6,28 +6,22 @@ through the state file and the answer comes back there.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from watcher.cli import output
+from watcher.cli.asking import ask
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK
-from watcher.cli.session import load_config, open_store
+from watcher.cli.session import load_config
 from watcher.config.lookup import select
-from watcher.errors import StateLocked, UsageError
+from watcher.errors import StateLocked
 
 if TYPE_CHECKING:
-    from watcher.config.load import Config
-    from watcher.daemon.once import Selection
     from watcher.engine.poll_outcome import Purpose
 
-LOOK_SECONDS = 0.2
 PATIENCE = 300
-WITHDRAWN = {"error": "withdrawn", "hint": None}
 
 patience = click.option(
     "--wait",
@@ -81,47 +75,16 @@ def _ask(
     try:
         result = by_this_process()
     except StateLocked as held:
-        result = _by_the_daemon(config, kind, selection, seconds, held, by_this_process)
+        result = ask(
+            config,
+            kind,
+            {"account": selection.account, "repository": selection.repository},
+            seconds=seconds,
+            held=held.message,
+            otherwise=by_this_process,
+        )
     _show(invocation, result)
     return OK if _went_well(result) else FAILED
-
-
-def _by_the_daemon(
-    config: Config,
-    kind: str,
-    selection: Selection,
-    seconds: int,
-    held: StateLocked,
-    by_this_process: Callable[[], dict[str, Any]],
-) -> dict[str, Any]:
-    """Ask through the state file; should the other process end unasked, do it after all."""
-    from watcher.store.lock import holder
-
-    payload = {"account": selection.account, "repository": selection.repository}
-    deadline = time.monotonic() + seconds
-    with open_store(config) as store, output.progress("waiting for the daemon", None):
-        number = store.request(kind, payload)
-        while time.monotonic() < deadline:
-            request = store.request_result(number)
-            if request is not None and request.finished:
-                return _checked(request.result)
-            time.sleep(LOOK_SECONDS)
-            if holder(config.state) is None:
-                with suppress(StateLocked):  # unless yet another one was faster
-                    result = by_this_process()
-                    store.finish_request(number, WITHDRAWN)
-                    return result
-        store.finish_request(number, WITHDRAWN)
-    raise StateLocked(
-        f"{held.message}; it did not answer within {seconds} s",
-        hint="`run --once` takes no requests: try again when it is done",
-    )
-
-
-def _checked(result: dict[str, Any]) -> dict[str, Any]:
-    if result.get("error"):
-        raise UsageError(str(result["error"]), hint=result.get("hint"))
-    return result
 
 
 def _went_well(result: dict[str, Any]) -> bool:

@@ -7,18 +7,30 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from watcher.cli.base import Invocation
 from watcher.cli.failure import warn
-from watcher.errors import UsageError
+from watcher.errors import ConfigError, UsageError
 
 ELSEWHERE = "a daemon that keeps another is found by `state:` or $STATE_DIRECTORY"
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from watcher.cli.refused import StateInUse
     from watcher.config.load import Config
     from watcher.store.sqlite import Store
     from watcher.telemetry.log import Log
+
+
+class HasState(Protocol):
+    """Whatever says where the state file is."""
+
+    @property
+    def state(self) -> Path:
+        """Its place."""
+        ...
 
 
 def load_config(invocation: Invocation) -> Config:
@@ -27,6 +39,20 @@ def load_config(invocation: Invocation) -> Config:
     from watcher.stages import OPTIONS, UNDOABLE
 
     return load(invocation.config, stages=OPTIONS, undoable=UNDOABLE, environment=os.environ)
+
+
+def find_state(invocation: Invocation) -> Config | StateInUse:
+    """The config of this call; or, where that is refused by now, the state file that a process
+    goes on with which had read it before. Raises ConfigError where there is no such process."""
+    try:
+        return load_config(invocation)
+    except ConfigError as error:
+        from watcher.cli.refused import state_in_use
+
+        found = state_in_use(invocation, error)
+        if found is None:
+            raise
+        return found
 
 
 def open_log(invocation: Invocation, kind: type[Log] | None = None) -> Log:
@@ -44,7 +70,7 @@ def open_log(invocation: Invocation, kind: type[Log] | None = None) -> Log:
 
 
 @contextmanager
-def open_store(config: Config, *, create: bool = False) -> Iterator[Store]:
+def open_store(config: HasState, *, create: bool = False) -> Iterator[Store]:
     """The state file, beside a running daemon or alone. One that is made says so, for a daemon
     may keep another. Raises StateError."""
     from watcher.store.sqlite import Store
@@ -59,7 +85,7 @@ def open_store(config: Config, *, create: bool = False) -> Iterator[Store]:
 
 
 @contextmanager
-def read_store(config: Config) -> Iterator[Store | None]:
+def read_store(config: HasState) -> Iterator[Store | None]:
     """The state file to look into; None before the first run."""
     if not config.state.exists():
         yield None

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import FAILED, OK
-from watcher.cli.session import load_config
+from watcher.cli.refused import StateInUse
+from watcher.cli.session import HasState, find_state, load_config
 from watcher.errors import UsageError
-
-if TYPE_CHECKING:
-    from watcher.config.load import Config
 
 
 @group("state", short_help="Check, back up, shrink, export, import the state file.")
@@ -33,9 +31,10 @@ def check(invocation: Invocation) -> int:
     it is, and what `retention` will let go."""
     from watcher.store import maintenance
 
-    config = load_config(invocation)
-    path, now = _existing(config), invocation.now().timestamp()
-    report = maintenance.check(path, config.retention, now)
+    place = find_state(invocation)
+    path, now = _existing(place), invocation.now().timestamp()
+    retention = None if isinstance(place, StateInUse) else place.retention
+    report = maintenance.check(path, retention, now)
     if invocation.json:
         output.print_json(report.to_json())
         return OK if report.ok else FAILED
@@ -65,7 +64,7 @@ def backup(invocation: Invocation, target: Path, keep: int | None) -> None:
     into the directory TARGET, for a timer."""
     from watcher.store import backups
 
-    path = _existing(load_config(invocation))
+    path = _existing(find_state(invocation))
     gone: list[Path] = []
     if keep is None:
         backups.backup_state(path, target)
@@ -97,7 +96,7 @@ def export(invocation: Invocation, target: Path | None) -> None:
 
     from watcher.store import maintenance
 
-    path = _existing(load_config(invocation))
+    path = _existing(find_state(invocation))
     document = maintenance.export_state(path)
     if target is None:
         output.print_json(document)
@@ -138,8 +137,8 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o640)
 
 
-def _existing(config: Config) -> Path:
-    path = config.state
+def _existing(place: HasState) -> Path:
+    path = place.state
     if not path.exists():
         raise UsageError(f"there is no state file {path} yet", hint="the first run makes it")
     return path

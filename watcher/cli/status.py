@@ -11,7 +11,8 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import warn
-from watcher.cli.session import ELSEWHERE, load_config, read_store
+from watcher.cli.refused import StateInUse
+from watcher.cli.session import ELSEWHERE, find_state, read_store
 from watcher.config.lookup import select
 from watcher.errors import StateError
 
@@ -38,15 +39,12 @@ def status(invocation: Invocation, selection: str | None, *, of_hosts: bool) -> 
     With --hosts the column COUNTS says of which requests it speaks: of all (requests), of GETs of
     manifests (pulls), or of those to the registry's own API (native).
     """
-    config = load_config(invocation)
+    place = find_state(invocation)
     now = invocation.now()
     if of_hosts:
-        _show_hosts(invocation, config, selection)
+        _show_hosts(invocation, place, selection)
         return
-    with read_store(config) as store:
-        rows = list(_rows(config, store, selection, now.timestamp()))
-        if store is None:
-            warn(f"there is no state file {config.state} yet", ELSEWHERE)
+    rows = _repositories(place, selection, now.timestamp())
     if invocation.json:
         output.print_json(rows)
         return
@@ -69,16 +67,40 @@ def status(invocation: Invocation, selection: str | None, *, of_hosts: bool) -> 
     )
 
 
-def _show_hosts(invocation: Invocation, config: Config, selection: str | None) -> None:
+def _repositories(
+    place: Config | StateInUse, selection: str | None, now: float
+) -> list[dict[str, Any]]:
+    """Which ones are watched, and what is stale, only a config tells: the one on disk, or that of
+    the daemon."""
+    if isinstance(place, StateInUse):
+        return place.ask("status", selection)
+    with read_store(place) as store:
+        if store is None:
+            warn(f"there is no state file {place.state} yet", ELSEWHERE)
+        return list(_rows(place, store, selection, now))
+
+
+def _show_hosts(invocation: Invocation, place: Config | StateInUse, selection: str | None) -> None:
     from watcher.cli import host_status
 
-    chosen, _ = select(config, selection)
     now = invocation.now()
-    with read_store(config) as store:
-        if invocation.json:
-            output.print_json(host_status.rows(config, store, chosen, now))
-        else:
-            host_status.show(config, store, chosen, now)
+    rows = _hosts(place, selection, now)
+    if invocation.json:
+        output.print_json(rows)
+    else:
+        host_status.show(rows, now)
+
+
+def _hosts(
+    place: Config | StateInUse, selection: str | None, now: datetime
+) -> list[dict[str, Any]]:
+    from watcher.cli import host_status
+
+    if isinstance(place, StateInUse):
+        return place.ask("hosts", selection)
+    chosen, _ = select(place, selection)
+    with read_store(place) as store:
+        return host_status.rows(place, store, chosen, now)
 
 
 def _state(row: dict[str, Any], now: datetime) -> str:
@@ -139,14 +161,17 @@ def activity(
     asked for patience), disabled, unknown (no account watches it), ignored (no push), repeated,
     refused.
     """
-    config = load_config(invocation)
-    account, repository = select(config, selection)
+    place = find_state(invocation)
+    if isinstance(place, StateInUse):
+        account, repository = place.select(selection)
+    else:
+        account, repository = select(place, selection)
     if deliveries:
         from watcher.cli.webhooks import show_deliveries
 
-        show_deliveries(invocation, config, account, repository, limit)
+        show_deliveries(invocation, place, account, repository, limit)
         return
-    with read_store(config) as store:
+    with read_store(place) as store:
         rows = store.activity(limit, account, repository) if store is not None else []
     if invocation.json:
         output.print_json(rows)

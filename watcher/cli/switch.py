@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.session import load_config, open_store
+from watcher.cli.refused import StateInUse
+from watcher.cli.session import find_state, open_store
 from watcher.config.lookup import find_trigger
+from watcher.errors import UnknownName
+
+if TYPE_CHECKING:
+    from watcher.config.load import Config
 
 
 @command("enable", short_help="Switch a trigger on.")
@@ -27,11 +34,23 @@ def disable(invocation: Invocation, trigger: str) -> None:
 
 
 def _switch(invocation: Invocation, name: str, *, on: bool) -> None:
-    config = load_config(invocation)
-    trigger = find_trigger(config, name)
-    with open_store(config, create=True) as store:
-        store.set_enabled(trigger.name, on)
+    place = find_state(invocation)
+    _check_is_trigger(place, name)
+    with open_store(place, create=True) as store:
+        store.set_enabled(name, on)
     if invocation.json:
-        output.print_json({"trigger": trigger.name, "enabled": on})
+        output.print_json({"trigger": name, "enabled": on})
     else:
-        output.say(f"trigger {trigger.name} is {'on' if on else 'off'}")
+        output.say(f"trigger {name} is {'on' if on else 'off'}")
+
+
+def _check_is_trigger(place: Config | StateInUse, name: str) -> None:
+    """Raises UnknownName for one that neither the config nor the daemon knows."""
+    if not isinstance(place, StateInUse):
+        find_trigger(place, name)
+        return
+    names = [trigger["name"] for trigger in place.ask("triggers")]
+    if name not in names:
+        raise UnknownName(
+            f"{place.held_by} has no trigger {name!r}", hint=f"it has: {', '.join(names) or 'none'}"
+        )

@@ -10,7 +10,8 @@ import click
 
 from watcher.cli import output
 from watcher.cli.base import Invocation, group, pass_invocation
-from watcher.cli.session import load_config, open_store, read_store
+from watcher.cli.refused import StateInUse
+from watcher.cli.session import HasState, find_state, load_config, open_store, read_store
 from watcher.config.lookup import find_account
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def disable(invocation: Invocation, account: str) -> None:
 
 def show_deliveries(
     invocation: Invocation,
-    config: Config,
+    place: HasState,
     account: str | None,
     repository: str | None,
     limit: int,
@@ -88,7 +89,7 @@ def show_deliveries(
     """What `watcher activity --deliveries` prints."""
     from watcher.views.deliveries import delivery_json
 
-    with read_store(config) as store:
+    with read_store(place) as store:
         found = store.deliveries.listed(limit, account, repository) if store is not None else []
     rows = [delivery_json(delivery) for delivery in found]
     if invocation.json:
@@ -113,14 +114,17 @@ def show_deliveries(
 
 
 def _switch(invocation: Invocation, name: str, *, on: bool) -> None:
-    config = load_config(invocation)
-    account = find_account(config, name)
-    with open_store(config, create=True) as store:
-        store.deliveries.switch(account.name, enabled=on)
-    if invocation.json:
-        output.print_json({"account": account.name, "enabled": on})
+    place = find_state(invocation)
+    if isinstance(place, StateInUse):
+        place.ask("hosts", name)  # refuses an account that the daemon does not know
     else:
-        output.say(f"webhooks of {account.name} are {'on' if on else 'off'}")
+        find_account(place, name)
+    with open_store(place, create=True) as store:
+        store.deliveries.switch(name, enabled=on)
+    if invocation.json:
+        output.print_json({"account": name, "enabled": on})
+    else:
+        output.say(f"webhooks of {name} are {'on' if on else 'off'}")
 
 
 def _rows(config: Config, store: Store | None) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Which files make up the config, what is in them, and whether they changed (SPEC 3, 8).
 
-Imported by `load` only.
+Imported by `load`, and by the command line for the place of a config that is refused.
 """
 
 from __future__ import annotations

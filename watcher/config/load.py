@@ -4,7 +4,7 @@ ConfigError (SPEC 3). The stages' options come from above, as kinds.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -84,9 +84,12 @@ class Config:
 
 
 class Whereabouts(NamedTuple):
-    """Where a running daemon is found: its state file, and where it listens."""
+    """Where a running daemon is found: the config that it read, by its absolute path; its state
+    file, or where a config with problems leaves several, the likeliest first; and where it
+    listens."""
 
-    state: Path
+    config: Path
+    states: tuple[Path, ...]
     http: HttpSettings | None
 
 
@@ -126,7 +129,22 @@ def whereabouts(
     found = files.find(path, environment, system_file)
     names = files.files_of(found)
     parts = _Parts.read(names, files.directory_of(found), {}, environment)
-    return Whereabouts(parts.state, parts.http)
+    lines = _state_lines(names, environment) if parts.problems else ()
+    return Whereabouts(found.absolute(), tuple(dict.fromkeys([parts.state, *lines])), parts.http)
+
+
+def _state_lines(names: Iterable[Path], environment: Mapping[str, str]) -> Iterator[Path]:
+    """What lines that begin with `state:` say, in files that may be no YAML."""
+    keys = document({})
+    for name in names:
+        reading = Reading(
+            file=str(name), directory=files.directory_of(name), environment=environment
+        )
+        for line in (files.read(name, reading) or "").splitlines():
+            if line.startswith("state:"):
+                value = _read_text(line, keys, reading).get("state")
+                if value is not None:
+                    yield Path(value)
 
 
 def _place(problem: Problem) -> tuple[str, int, str, str]:
@@ -276,8 +294,10 @@ def _named(parts: Iterable[Part | None]) -> dict[str, Part]:
 def _read_file(name: Path, keys: Section, reading: Reading) -> dict[str, Json]:
     """What one file has at its top level; its problems are reported."""
     text = files.read(name, reading)
-    if text is None:
-        return {}
+    return {} if text is None else _read_text(text, keys, reading)
+
+
+def _read_text(text: str, keys: Section, reading: Reading) -> dict[str, Json]:
     try:
         root = yaml_nodes.parse(text)
     except yaml_nodes.YamlError as error:

@@ -273,7 +273,8 @@ async def opened(
 ) -> AsyncIterator[App]:
     """Take the lock, open the state file, and build; raises StateError."""
     async with AsyncExitStack() as stack:
-        lock = stack.enter_context(StateLock(config.state, command=command))
+        lock = StateLock(config.state, command=command, config=config.path)
+        stack.enter_context(lock)
         yield await _assembled(stack, config, config.state, log, clock, environment, meter, lock)
 
 

@@ -1,4 +1,5 @@
-"""Serves what the command line asks of a running daemon through the state file: polls, baselines.
+"""Serves what the command line asks of a running daemon through the state file: polls, baselines,
+and what only its config tells while the one on disk is refused.
 
 Everything else that a command changes is a transaction of its own on the state file; only the
 holder of the lock may ask a registry. A look costs no write and, when nobody wrote, no read.
@@ -6,11 +7,13 @@ holder of the lock may ask a registry. A look costs no write and, when nobody wr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from watcher.daemon.app import App
+from watcher.daemon.desk import Desk
 from watcher.daemon.once import Selection
 from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.watch import AccountWatch
@@ -33,9 +36,11 @@ class _Open:
 class RequestDesk:
     """Takes requests from the state file and answers there."""
 
-    def __init__(self, app: App, watches: Mapping[str, AccountWatch]) -> None:
+    def __init__(self, app: App, watches: Mapping[str, AccountWatch], desk: Desk) -> None:
+        """`desk` tells what is only looked at."""
         self._app = app
         self._watches = watches
+        self._desk = desk
         self._version: int | None = None
         self._open: list[_Open] = []
 
@@ -82,15 +87,11 @@ class RequestDesk:
 
     async def _serve(self, identifier: int, kind: str, payload: Mapping[str, Any]) -> bool:
         """False when it has to be served later, because a reload is under way."""
-        selection = Selection(payload.get("account"), payload.get("repository"))
         try:
-            selection.check(self._app.config)
-            places = [
-                (member.account.name, name)
-                for member in self._app.members.values()
-                if selection.takes(member)
-                for name in selection.names(member)
-            ]
+            if kind not in ("poll", "baseline"):
+                await self._finish(identifier, {"rows": await self._shown(kind, payload)})
+                return True
+            places = self._places(payload)
         except UsageError as error:
             await self._finish(identifier, {"error": str(error), "hint": error.hint})
             return True
@@ -104,6 +105,29 @@ class RequestDesk:
         else:
             await self._finish(identifier, answer(await self._fast_forward(places)))
         return True
+
+    async def _shown(self, kind: str, payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """As the API has it; raises UsageError."""
+        match kind:
+            case "status":
+                place = (payload.get("account"), payload.get("repository"))
+                return await self._desk.status(sys.maxsize, *place, states=())
+            case "hosts":
+                return await self._desk.hosts(payload.get("account"))
+            case "triggers":
+                return await self._desk.triggers()
+        raise UsageError(f"this daemon does not know what {kind!r} is")
+
+    def _places(self, payload: Mapping[str, Any]) -> list[Place]:
+        """The repositories that are meant; raises UsageError."""
+        selection = Selection(payload.get("account"), payload.get("repository"))
+        selection.check(self._app.config)
+        return [
+            (member.account.name, name)
+            for member in self._app.members.values()
+            if selection.takes(member)
+            for name in selection.names(member)
+        ]
 
     async def _fast_forward(self, places: list[Place]) -> list[PollOutcome]:
         """One after another; a reload may take an account away meanwhile."""

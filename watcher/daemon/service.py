@@ -20,6 +20,7 @@ from watcher.core.health import BOOKKEEPING
 from watcher.daemon.announcing import Announcer
 from watcher.daemon.app import App, opened
 from watcher.daemon.at_work import AccountsAtWork
+from watcher.daemon.desk import Desk
 from watcher.daemon.measuring import measured
 from watcher.daemon.reload import LoadConfig, Reload
 from watcher.daemon.requests import RequestDesk
@@ -67,7 +68,8 @@ class Service:
         self._ticker = Ticker()
         self._accounts = AccountsAtWork(app, self._ticker, on_outcome=self._noticed)
         watches = self._accounts.watches
-        self._desk = RequestDesk(app, watches)
+        self._desk = Desk(app, watches, self._take_over, self._fall_behind)
+        self._requests = RequestDesk(app, watches, self._desk)
         self._announcer = Announcer(app)
         self._stop = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -145,13 +147,11 @@ class Service:
         settings = self._app.config.http
         if settings is None:
             return None
-        from watcher.daemon.desk import Desk
         from watcher.daemon.http_side import http_server
         from watcher.daemon.webhooks import opened as opened_webhooks
 
         self._webhooks = await opened_webhooks(self._app, self._accounts.watches)
-        desk = Desk(self._app, self._accounts.watches, self._take_over, self._fall_behind)
-        return http_server(self._app, desk, self.vitals, self._webhooks, settings)
+        return http_server(self._app, self._desk, self.vitals, self._webhooks, settings)
 
     def _take_webhooks(self, webhooks: Webhooks) -> None:
         """What of them goes on beside the requests."""
@@ -170,7 +170,7 @@ class Service:
             self._app.wake_runner()  # a poll can run out of time while what it queued is written
         if self._app.has_unflushed_blocks:
             self._flush_now()  # a Retry-After has to outlive a kill, too (SPEC 5)
-        self._desk.noticed(outcome)
+        self._requests.noticed(outcome)
         self._announcer.noticed(outcome)
 
     def _job(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -209,12 +209,12 @@ class Service:
     async def _look_at_state(self) -> None:
         """Whether another process wrote: requests, switches, executions, cancellations."""
         try:
-            if await self._desk.look() or self._is_behind:
+            if await self._requests.look() or self._is_behind:
                 self._is_behind = False
                 await self._take_over()
         except StateError as error:
             self._fall_behind()
-            self._desk.look_again()
+            self._requests.look_again()
             self._app.meter.count(Count.STATE_FAILURES, StateUse.REQUESTS)
             self._app.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
 

@@ -1,4 +1,5 @@
-"""One process per state file: an flock on `<state>.lock`, which names whoever holds it.
+"""One process per state file: an flock on `<state>.lock`, which names whoever holds it, and the
+config that this process has read.
 
 The kernel lets go of it when the process ends, however it ends; the file itself stays. Commands
 that only write a row beside a daemon do not take it.
@@ -17,17 +18,19 @@ from watcher.errors import StateLocked, StateUnwritable
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
-_LONGEST = 4096
+_LONGEST = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The process that holds a state file, as it named itself. `seen` is when it last said that
-    its bookkeeping is done, in seconds since the epoch."""
+    its bookkeeping is done, in seconds since the epoch; `config` the file or directory that it
+    reads its config from."""
 
     pid: int
     command: str
     seen: float = 0.0
+    config: Path | None = None
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"
@@ -35,13 +38,19 @@ class Holder:
 
 class StateLock:
     """Held between `acquire` and `release`, or in a `with` block. `command` is what the process
-    was started as, without secrets."""
+    was started as, without secrets; `config` where its config is."""
 
     def __init__(
-        self, state: Path, *, command: str, sleep: Callable[[float], None] = time.sleep
+        self,
+        state: Path,
+        *,
+        command: str,
+        config: Path | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._state = state
         self._command = command
+        self._config = config
         self._sleep = sleep
         self._file: int | None = None
 
@@ -51,7 +60,7 @@ class StateLock:
         try:
             self._take(file)
             os.ftruncate(file, 0)
-            os.pwrite(file, f"{os.getpid()}\n{self._command}\n".encode(errors="replace"), 0)
+            os.pwrite(file, self._words(), 0)
         except OSError as error:
             os.close(file)
             raise _unwritable(self._state, error) from error
@@ -78,6 +87,11 @@ class StateLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def _words(self) -> bytes:
+        """A line each; the place of the config, in which anything may stand, is the last."""
+        config = b"" if self._config is None else os.fsencode(self._config)
+        return f"{os.getpid()}\n{self._command}\n".encode(errors="replace") + config
 
     def _take(self, file: int) -> None:
         """A few tries, because `holder` of another process takes it for a moment."""
@@ -135,6 +149,13 @@ def _unwritable(state: Path, error: OSError) -> StateUnwritable:
 
 
 def _read(file: int) -> Holder | None:
-    pid, _, command = os.pread(file, _LONGEST, 0).decode(errors="replace").partition("\n")
-    seen = os.fstat(file).st_mtime
-    return Holder(int(pid), command.strip(), seen) if pid.isdecimal() else None
+    pid, _, rest = os.pread(file, _LONGEST, 0).partition(b"\n")
+    command, _, config = rest.partition(b"\n")
+    if not pid.isdigit():
+        return None
+    return Holder(
+        int(pid),
+        command.decode(errors="replace").strip(),
+        os.fstat(file).st_mtime,
+        Path(os.fsdecode(config)) if config else None,
+    )

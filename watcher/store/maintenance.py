@@ -69,14 +69,14 @@ _ORDERS = {"execution": "number", "deployment": "rowid"}
 class CheckReport:
     """What `watcher state check` found; `problems` is empty when all is well. Sizes are bytes:
     of the file, of what of it is `free` for new rows, and of the write-ahead `log` beside it.
-    `over` is what the next rounds of retention would let go."""
+    `over` is what the next rounds of retention would let go; None where that is not known."""
 
     path: Path
     schema: int = 0
     size: int = 0
     free: int = 0
     log: int = 0
-    over: Mapping[str, int] = field(default_factory=dict)
+    over: Mapping[str, int] | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -92,7 +92,7 @@ class CheckReport:
             "size": self.size,
             "free": self.free,
             "log": self.log,
-            "over": dict(self.over),
+            "over": None if self.over is None else dict(self.over),
             "rows": dict(self.rows),
             "problems": list(self.problems),
         }
@@ -114,7 +114,7 @@ def check(path: Path, retention: Retention | None = None, now: float = 0.0) -> C
                     size=_size(path),
                     free=pragma(connection, "freelist_count") * pragma(connection, "page_size"),
                     log=_size(path.with_name(f"{path.name}-wal")),
-                    over=excess(connection, retention, now) if retention else {},
+                    over=excess(connection, retention, now) if retention else None,
                     rows={table: _count(connection, table) for table in TABLES},
                     problems=(*_integrity(connection), *_foreign_keys(connection)),
                 )
