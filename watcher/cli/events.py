@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import warn
 from watcher.cli.refused import StateInUse
@@ -76,7 +76,7 @@ def ls(invocation: Invocation, outcome: str | None, held: bool, limit: int) -> N
 
 
 @events.command("release", short_help="Fire held events.")
-@click.argument("selector", metavar=SELECTOR)
+@click.argument("selector", metavar=SELECTOR, shell_complete=completing.events)
 @pass_invocation
 def release(invocation: Invocation, selector: str) -> None:
     """Queue the runs of held events, in rising order of their tags. Those whose image a rollback
@@ -96,7 +96,7 @@ def release(invocation: Invocation, selector: str) -> None:
 
 
 @events.command("drop", short_help="Let held events go.")
-@click.argument("selector", metavar=SELECTOR)
+@click.argument("selector", metavar=SELECTOR, shell_complete=completing.events)
 @pass_invocation
 def drop(invocation: Invocation, selector: str) -> None:
     """Let held events go without a run; they can still be replayed."""
@@ -119,7 +119,9 @@ def replay(invocation: Invocation, event: int) -> None:
 
 
 @events.command("rejected", short_help="List the images that rollbacks rejected.")
-@click.option("--pipeline", help="Only those of this pipeline.")
+@click.option(
+    "--pipeline", shell_complete=completing.pipelines, help="Only those of this pipeline."
+)
 @pass_invocation
 def rejected(invocation: Invocation, pipeline: str | None) -> None:
     """List the images that a rollback took out of a pipeline, oldest first, each with the number
@@ -151,7 +153,11 @@ def rejected(invocation: Invocation, pipeline: str | None) -> None:
 
 @events.command("clear", short_help="Let rejected images go again.")
 @click.argument("numbers", nargs=-1, type=int, metavar="[NUMBER]...")
-@click.option("--pipeline", help="All that are rejected for this pipeline.")
+@click.option(
+    "--pipeline",
+    shell_complete=completing.pipelines,
+    help="All that are rejected for this pipeline.",
+)
 @click.option("--all", "everything", is_flag=True, help="All of all pipelines.")
 @pass_invocation
 def clear(

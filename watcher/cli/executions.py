@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import find_state, open_store, read_store
 from watcher.core.pipeline import ExecutionStatus
@@ -26,7 +26,7 @@ STATUSES = [status.value for status in ExecutionStatus]
 @click.argument("identifier", required=False, metavar="[ID]")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--status", type=click.Choice(STATUSES, case_sensitive=False))
-@click.option("--pipeline", help="Only runs of this pipeline.")
+@click.option("--pipeline", shell_complete=completing.pipelines, help="Only runs of this pipeline.")
 @pass_invocation
 def executions(
     invocation: Invocation,

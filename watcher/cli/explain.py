@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.session import load_config, read_store
 from watcher.config.lookup import find_account, find_trigger
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 
 @command("explain", short_help="Why a trigger keeps or drops tags.")
-@click.argument("trigger")
+@click.argument("trigger", shell_complete=completing.triggers)
 @click.argument("tag", required=False)
-@click.option("--repository", help="Only this one of the trigger's repositories.")
+@click.option(
+    "--repository",
+    shell_complete=completing.repositories,
+    help="Only this one of the trigger's repositories.",
+)
 @pass_invocation
 def explain(invocation: Invocation, trigger: str, tag: str | None, repository: str | None) -> None:
     """For each tag known of the trigger's repositories, or for TAG alone, whether the trigger

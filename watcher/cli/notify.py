@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.failure import FAILED, OK, warn
 from watcher.cli.refused import StateInUse
@@ -60,7 +60,7 @@ class Trial:
 
 
 @notify.command("test", short_help="Send a test message now.")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing.notifiers)
 @pass_invocation
 def test(invocation: Invocation, names: tuple[str, ...]) -> int:
     """Send a test message by each notifier, or by those that are named, and say what happened.

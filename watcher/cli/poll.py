@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.asking import ask
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK
@@ -34,7 +34,12 @@ patience = click.option(
 
 
 @command("poll", short_help="Poll now.")
-@click.argument("selection", required=False, metavar="[ACCOUNT[/REPOSITORY]]")
+@click.argument(
+    "selection",
+    required=False,
+    metavar="[ACCOUNT[/REPOSITORY]]",
+    shell_complete=completing.selections,
+)
 @patience
 @pass_invocation
 def poll(invocation: Invocation, selection: str | None, seconds: int) -> int:
@@ -45,7 +50,7 @@ def poll(invocation: Invocation, selection: str | None, seconds: int) -> int:
 
 
 @command("baseline", short_help="Take what is there now as seen.")
-@click.argument("selection", metavar="ACCOUNT[/REPOSITORY]")
+@click.argument("selection", metavar="ACCOUNT[/REPOSITORY]", shell_complete=completing.selections)
 @patience
 @pass_invocation
 def baseline(invocation: Invocation, selection: str, seconds: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from watcher.cli.failure import warn
-from watcher.cli.session import open_store
+from watcher.cli.session import open_store, place_of_config
 from watcher.errors import ConfigError, StateError, StateLocked, UnknownName
 
 if TYPE_CHECKING:
@@ -98,13 +98,11 @@ def vouched(place: Whereabouts | None) -> list[tuple[Path, Holder]]:
 
 
 def _place(invocation: Invocation) -> Whereabouts | None:
-    from watcher.config import files
     from watcher.config.load import whereabouts
 
     try:
-        path = files.find(invocation.config, os.environ, files.SYSTEM_FILE)
-        is_there_still = path.is_file() or path.is_dir()  # a pipe is read once
-        return whereabouts(path, environment=os.environ) if is_there_still else None
+        path = place_of_config(invocation)
+        return whereabouts(path, environment=os.environ) if path is not None else None
     except ConfigError:
         return None
 

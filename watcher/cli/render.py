@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import changes, manifests, output
+from watcher.cli import changes, completing, manifests, output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.manifests import APPLY, RENDER
 from watcher.cli.onlooker import OneClient, context_for, execution_of
@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 
 
 @command("render", short_help="The manifests a pipeline would apply, or what they would change.")
-@click.argument("pipeline")
+@click.argument("pipeline", shell_complete=completing.pipelines)
 @click.option("--image", required=True, help="Image with its tag, such as nginx:1.27.3.")
-@click.option("--trigger", "trigger_name", help="Take its name and parameters, too.")
+@click.option(
+    "--trigger",
+    "trigger_name",
+    shell_complete=completing.triggers,
+    help="Take its name and parameters, too.",
+)
 @click.option("--param", "pairs", multiple=True, metavar="K=V", help="May be repeated.")
 @click.option("--diff", is_flag=True, help="Ask the clusters what applying them would change.")
 @pass_invocation

@@ -41,6 +41,15 @@ def load_config(invocation: Invocation) -> Config:
     return load(invocation.config, stages=OPTIONS, undoable=UNDOABLE, environment=os.environ)
 
 
+def place_of_config(invocation: Invocation) -> Path | None:
+    """The file or directory of the config; None for a pipe, which can be read only once. Raises
+    ConfigError where there is none."""
+    from watcher.config import files
+
+    path = files.find(invocation.config, os.environ, files.SYSTEM_FILE)
+    return path if path.is_file() or path.is_dir() else None
+
+
 def find_state(invocation: Invocation) -> Config | StateInUse:
     """The config of this call; or, where that is refused by now, the state file that a process
     goes on with which had read it before. Raises ConfigError where there is no such process."""

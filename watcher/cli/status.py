@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import warn
 from watcher.cli.refused import StateInUse
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 
 @command("status", short_help="Repositories and how they fare.")
-@click.argument("selection", required=False, metavar="[ACCOUNT[/REPOSITORY]]")
+@click.argument(
+    "selection",
+    required=False,
+    metavar="[ACCOUNT[/REPOSITORY]]",
+    shell_complete=completing.selections,
+)
 @click.option(
     "--hosts", "of_hosts", is_flag=True, help="Registries instead: parked until, still allowed."
 )
@@ -148,7 +153,12 @@ def watched(config: Config, account: Account, store: Store | None) -> list[Repos
 
 
 @command("activity", short_help="What was seen, and what became of it.")
-@click.argument("selection", required=False, metavar="[ACCOUNT[/REPOSITORY]]")
+@click.argument(
+    "selection",
+    required=False,
+    metavar="[ACCOUNT[/REPOSITORY]]",
+    shell_complete=completing.selections,
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--deliveries", is_flag=True, help="Webhooks that came, instead of changes.")
 @pass_invocation

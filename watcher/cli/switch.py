@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.refused import StateInUse
 from watcher.cli.session import find_state, open_store
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @command("enable", short_help="Switch a trigger on.")
-@click.argument("trigger")
+@click.argument("trigger", shell_complete=completing.triggers)
 @pass_invocation
 def enable(invocation: Invocation, trigger: str) -> None:
     """Switch TRIGGER on, whatever the config says; what came meanwhile does not fire."""
@@ -26,7 +26,7 @@ def enable(invocation: Invocation, trigger: str) -> None:
 
 
 @command("disable", short_help="Switch a trigger off.")
-@click.argument("trigger")
+@click.argument("trigger", shell_complete=completing.triggers)
 @pass_invocation
 def disable(invocation: Invocation, trigger: str) -> None:
     """Switch TRIGGER off, whatever the config says. Its repositories are still polled."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK, warn
 from watcher.cli.session import load_config, open_store, read_store
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 
 @command("trigger", short_help="Fire a trigger by hand.")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.triggers)
 @click.option("--tag", required=True, help="The tag to fire for.")
-@click.option("--repository", help="Needed when the trigger watches several.")
+@click.option(
+    "--repository",
+    shell_complete=completing.repositories,
+    help="Needed when the trigger watches several.",
+)
 @click.option("--param", "pairs", multiple=True, metavar="K=V", help="May be repeated.")
 @click.option("--force", is_flag=True, help="Whatever the trigger's own rules say.")
 @click.option("--wait", is_flag=True, help="Wait for the end; show the stages on the way.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli import output
+from watcher.cli import completing, output
 from watcher.cli.base import Invocation, group, pass_invocation
 from watcher.cli.refused import StateInUse
 from watcher.cli.session import HasState, find_state, load_config, open_store, read_store
@@ -63,7 +63,7 @@ def ls(invocation: Invocation) -> None:
 
 
 @webhooks.command("enable", short_help="Take webhooks for an account.")
-@click.argument("account")
+@click.argument("account", shell_complete=completing.accounts)
 @pass_invocation
 def enable(invocation: Invocation, account: str) -> None:
     """Take webhooks for ACCOUNT, whatever the config says."""
@@ -71,7 +71,7 @@ def enable(invocation: Invocation, account: str) -> None:
 
 
 @webhooks.command("disable", short_help="Take no webhooks for an account.")
-@click.argument("account")
+@click.argument("account", shell_complete=completing.accounts)
 @pass_invocation
 def disable(invocation: Invocation, account: str) -> None:
     """Take no webhooks for ACCOUNT, whatever the config says: deliveries are answered and noted,
