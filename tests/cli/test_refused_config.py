@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ import pytest
 from tests.cli.conftest import REPOSITORY, Bench
 from tests.cli.test_beside_daemon import PATIENCE, wait_for
 from watcher.store.lock import StateLock
+from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
 Break = Callable[[str], str]
@@ -88,15 +91,22 @@ def daemon(bench: Bench, registry: FakeRegistry) -> Iterator[subprocess.Popen[by
     bench.run("run", "--once")
     registry.push(REPOSITORY, "1.1")
     bench.run("run", "--once", code=1)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "watcher", "run"],
-        stderr=subprocess.DEVNULL,
-        env=dict(os.environ),
-    )
-    wait_for(lambda: bench.run("health", "--live", code=None).exit_code == 0)
-    yield process
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 0
+    with running(bench) as process:
+        yield process
+
+
+@contextmanager
+def running(bench: Bench) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon with the config as it is."""
+    log = bench.write("daemon.log", "")
+    words = (sys.executable, "-m", "watcher", "run", "--log-file", str(log))
+    process = subprocess.Popen(words, env=dict(os.environ))
+    try:
+        wait_for(lambda: " ready " in log.read_text())
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("how", BREAKS)
@@ -108,7 +118,7 @@ def test_what_is_looked_at_is_shown_with_a_warning_beside_the_daemon(
     for words in LOOKING:
         shown = bench.run(*words, "--json")
         assert shape_of(json.loads(shown.stdout)) == shape_of(before[words]), words
-        assert "warning: the config on disk is refused: config.yaml:" in shown.stderr, words
+        assert "warning: the config on disk can't be used: config.yaml:" in shown.stderr, words
         assert f"process {daemon.pid} (watcher run) goes on" in shown.stderr, words
         assert str(bench.directory / "kept" / "state.db") in shown.stderr, words
         assert "`watcher validate`" in shown.stderr, words
@@ -174,11 +184,24 @@ def test_the_state_file_is_checked_and_copied_though_its_retention_is_not_known(
     assert (bench.directory / "copy.db").exists()
 
 
+@pytest.mark.parametrize("words", [("health",), ("health", "--live")], ids=" ".join)
 def test_health_finds_the_daemon_though_the_config_is_no_yaml(
-    bench: Bench, daemon: subprocess.Popen[bytes]
+    bench: Bench, daemon: subprocess.Popen[bytes], words: Words
 ) -> None:
     break_config(bench, not_yaml)
-    assert bench.run("health", "--live").stdout == "well\n"
+    assert bench.run(*words).stdout == "well\n"
+
+
+def test_health_says_what_the_daemon_complains_of(bench: Bench, registry: FakeRegistry) -> None:
+    registry.push(REPOSITORY, "1.0")
+    bench.configure(registry.address, account="poll: {every: 1s, jitter: 0s}\nstale_after: 2s")
+    with running(bench):
+        break_config(bench, misspelt)
+        assert bench.json("health") == {"well": True, "complaints": []}
+        registry.fault(Fault(match=Match(kind=Kind.TAGS), action=Respond(500)))
+        wait_for(lambda: bench.run("health", code=None).exit_code == 1)
+        (complaint,) = bench.json("health", code=1)["complaints"]
+    assert (complaint["ailment"], complaint["about"]) == ("stale", f"fake/{REPOSITORY}")
 
 
 # Whose state file it is has to be certain
@@ -245,6 +268,18 @@ def test_the_environment_names_the_state_file_of_a_config_that_can_not_be_read(
         assert "not valid YAML" in polled.run("activity", code=2).stderr
         monkeypatch.setenv("STATE_DIRECTORY", str(kept))
         assert [row["change"] for row in polled.json("activity")] == ["baseline"]
+
+
+def test_what_only_the_daemons_environment_has_is_not_needed_to_look(
+    polled: Bench, registry: FakeRegistry
+) -> None:
+    """As `$CREDENTIALS_DIRECTORY`, which systemd gives to the service alone."""
+    config = polled.configure(
+        registry.address, account="username: bot\npassword_file: $ONLY_THERE/password"
+    )
+    with StateLock(polled.directory / "watcher.db", command="watcher run", config=config):
+        shown = polled.run("executions")
+    assert "ONLY_THERE is not set" in shown.stderr
 
 
 def test_a_config_is_the_same_by_another_name(polled: Bench) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from watcher.config.load import Config, load
+from watcher.core.health import HealthReport
 from watcher.daemon.app import App, opened
 from watcher.daemon.desk import Desk
 from watcher.daemon.requests import RequestDesk
@@ -122,7 +123,8 @@ def requests_of(app: App) -> RequestDesk:
     async def nothing() -> None:
         """Nothing was written."""
 
-    return RequestDesk(app, {}, Desk(app, {}, nothing, lambda: None))
+    desk = Desk(app, {}, nothing, lambda: None)
+    return RequestDesk(app, {}, desk, lambda: HealthReport(ready=True))
 
 
 @pytest.mark.parametrize("kind", ["poll", "baseline"])

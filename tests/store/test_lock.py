@@ -88,6 +88,23 @@ def test_nobody_holds_what_was_never_locked(path: Path) -> None:
     assert holder(path) is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(b"config.yaml", id="usual"),
+        pytest.param(b"two\nlines", id="two lines"),
+        pytest.param(b"caf\xe9.yaml", id="no UTF-8"),
+        pytest.param(b"/".join([b"x" * 250] * 16), id="long"),
+    ],
+)
+def test_the_holder_names_the_config_that_it_has_read(path: Path, name: bytes) -> None:
+    config = path.parent / os.fsdecode(name)
+    with StateLock(path, command="watcher run", config=config):
+        named = holder(path)
+    assert named is not None
+    assert (named.pid, named.command, named.config) == (os.getpid(), "watcher run", config)
+
+
 def test_a_lock_in_a_missing_directory_is_unwritable(path: Path) -> None:
     with pytest.raises(StateUnwritable), lock(path.parent / "nowhere" / "watcher.db"):
         pass

@@ -18,8 +18,8 @@ import click
 from watcher.cli import output
 from watcher.cli.base import Invocation, command, pass_invocation
 from watcher.cli.failure import FAILED, OK
-from watcher.cli.refused import vouched
-from watcher.cli.session import load_config, read_store
+from watcher.cli.refused import StateInUse, vouched
+from watcher.cli.session import find_state, read_store
 from watcher.core.health import BOOKKEEPING, Ailment, Complaint, is_overdue, stale_limit
 from watcher.errors import UsageError
 
@@ -158,8 +158,13 @@ def _seen(invocation: Invocation, state: Path, *, live: bool) -> Iterator[Compla
     elif now - held_by.seen > SILENT_AFTER.total_seconds():
         silent = output.length(now - held_by.seen)
         yield _stuck("the daemon", f"{held_by} has done no bookkeeping for {silent}")
-    if not live:
-        yield from _stale(load_config(invocation), now)
+    if live:
+        return
+    place = find_state(invocation)
+    if isinstance(place, StateInUse):
+        yield from (_complaint(**row) for row in place.ask("health"))
+    else:
+        yield from _stale(place, now)
 
 
 def _stale(config: Config, now: float) -> Iterator[Complaint]:

@@ -76,14 +76,14 @@ def state_in_use(invocation: Invocation, error: ConfigError) -> StateInUse | Non
     """The one state file that the refused config may mean, and that a process holds which read
     this config; None where there is none, or several. What is found is said on stderr."""
     found = vouched(_place(invocation))
-    if len(found) != 1:
+    if len(found) != 1 or not found[0][0].exists():
         return None
     state, held_by = found[0]
     first, *more = error.problems
     others = f" (and {len(more)} more)" if more else ""
     warn(
-        f"the config on disk is refused: {first}{others}",
-        f"{held_by} goes on with the config before, and with {state}, which is used here; "
+        f"the config on disk can't be used: {first}{others}",
+        f"{held_by} goes on with what it has read, and with {state}, which is used here; "
         "`watcher validate` lists what is wrong",
     )
     return StateInUse(state=state, held_by=held_by, error=error)

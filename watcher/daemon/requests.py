@@ -8,10 +8,11 @@ holder of the lock may ask a registry. A look costs no write and, when nobody wr
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from watcher.core.health import HealthReport
 from watcher.daemon.app import App
 from watcher.daemon.desk import Desk
 from watcher.daemon.once import Selection
@@ -36,11 +37,18 @@ class _Open:
 class RequestDesk:
     """Takes requests from the state file and answers there."""
 
-    def __init__(self, app: App, watches: Mapping[str, AccountWatch], desk: Desk) -> None:
-        """`desk` tells what is only looked at."""
+    def __init__(
+        self,
+        app: App,
+        watches: Mapping[str, AccountWatch],
+        desk: Desk,
+        health: Callable[[], HealthReport],
+    ) -> None:
+        """`desk` and `health` tell what is only looked at."""
         self._app = app
         self._watches = watches
         self._desk = desk
+        self._health = health
         self._version: int | None = None
         self._open: list[_Open] = []
 
@@ -116,6 +124,8 @@ class RequestDesk:
                 return await self._desk.hosts(payload.get("account"))
             case "triggers":
                 return await self._desk.triggers()
+            case "health":
+                return [asdict(complaint) for complaint in self._health().complaints]
         raise UsageError(f"this daemon does not know what {kind!r} is")
 
     def _places(self, payload: Mapping[str, Any]) -> list[Place]:

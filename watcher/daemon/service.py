@@ -68,13 +68,13 @@ class Service:
         self._ticker = Ticker()
         self._accounts = AccountsAtWork(app, self._ticker, on_outcome=self._noticed)
         watches = self._accounts.watches
-        self._desk = Desk(app, watches, self._take_over, self._fall_behind)
-        self._requests = RequestDesk(app, watches, self._desk)
         self._announcer = Announcer(app)
         self._stop = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
         self._flush_now = self._job(self._flush)
         self.vitals = Vitals(watches, self._ticker, app.store, clock=app.clock, patience=patience)
+        self._desk = Desk(app, watches, self._take_over, self._fall_behind)
+        self._requests = RequestDesk(app, watches, self._desk, self.vitals.health)
         self._supervision = Supervision(
             manager or ServiceManager(),
             self.vitals,
