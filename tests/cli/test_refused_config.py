@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from tests.cli.conftest import REPOSITORY, Bench
 from tests.cli.test_beside_daemon import PATIENCE, wait_for
 from watcher.store.lock import StateLock
+from watcher.store.sqlite import Store
 from watcher.testing.faults import Fault, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
@@ -153,6 +154,17 @@ def test_what_needs_the_config_itself_refuses_beside_a_daemon(polled: Bench, wor
     with StateLock(polled.directory / "watcher.db", command="watcher run", config=config):
         break_config(polled, misspelt)
         assert f"error: config.yaml:4: {MISSPELT}" in polled.run(*words, code=2).stderr
+
+
+def test_what_the_daemon_answered_does_not_fill_its_state_file(
+    bench: Bench, daemon: subprocess.Popen[bytes]
+) -> None:
+    break_config(bench, misspelt)
+    assert bench.json("status")
+    with closing(Store.open(bench.directory / "kept" / "state.db", create=False)) as store:
+        asked = store.request_result(1)
+    assert asked is not None
+    assert (asked.finished, asked.result) == (True, None)
 
 
 @pytest.mark.parametrize("how", BREAKS)

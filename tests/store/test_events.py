@@ -120,6 +120,21 @@ def test_a_request_is_answered_once(store: Store) -> None:
     assert store.request_result(99) is None
 
 
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "not answered"])
+def test_of_a_request_that_nobody_waits_for_no_answer_is_kept(
+    store: Store, *, answered: bool
+) -> None:
+    asked = store.request("status", {"account": ACCOUNT})
+    if answered:
+        store.finish_request(asked, {"rows": ["many"]})
+    store.close_request(asked)
+    store.finish_request(asked, {"rows": ["late"]})
+    closed = store.request_result(asked)
+    assert closed is not None
+    assert (closed.finished, closed.result) == (True, None)
+    assert store.pending_requests() == []
+
+
 def test_time_is_kept_to_the_microsecond(store: Store) -> None:
     odd = NOW + timedelta(microseconds=1)
     store.submit(replace(run_of(), created=odd))

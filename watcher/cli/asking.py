@@ -14,7 +14,6 @@ from watcher.cli.session import HasState, open_store
 from watcher.errors import StateLocked, UsageError
 
 LOOK_SECONDS = 0.2
-WITHDRAWN = {"error": "withdrawn", "hint": None}
 
 
 def ask(
@@ -44,7 +43,7 @@ def ask(
                     with suppress(StateLocked):
                         return otherwise()
         finally:
-            store.finish_request(number, WITHDRAWN)  # unless it was answered
+            store.close_request(number)
     raise StateLocked(
         f"{held}; it did not answer within {seconds} s",
         hint="`run --once` takes no requests: try again when it is done",

@@ -51,6 +51,15 @@ def finish(db: sqlite3.Connection, identifier: int, result: Json, at: datetime) 
     )
 
 
+def close(db: sqlite3.Connection, identifier: int, at: datetime) -> None:
+    """Nobody waits any longer: a request without an answer gets none, and an answer, which may be
+    large, is not kept."""
+    db.execute(
+        "UPDATE request SET finished = coalesce(finished, ?), result = NULL WHERE id = ?",
+        (at.timestamp(), identifier),
+    )
+
+
 def get(db: sqlite3.Connection, identifier: int) -> Request | None:
     row = db.execute(
         "SELECT kind, payload, finished, result FROM request WHERE id = ?", (identifier,)

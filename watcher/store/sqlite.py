@@ -313,6 +313,11 @@ class Store(Upkeep):
         with self._writing("request") as db:
             requests.finish(db, identifier, result, self._clock())
 
+    def close_request(self, identifier: int) -> None:
+        """Whoever asked has the answer, or waits no longer."""
+        with self._writing("request") as db:
+            requests.close(db, identifier, self._clock())
+
     def request_result(self, identifier: int) -> Request | None:
         """The request as it stands; its `finished` says whether there is a result."""
         with self._reading() as db:
