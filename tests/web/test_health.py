@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.serving import TOKEN, FakeHealth, serving
+from tests.web.serving import TOKEN, FakeHealth, parse, serving
 from watcher.core.health import Ailment, Complaint, HealthReport
 from watcher.web.app import Parts
 from watcher.web.fresh import Fresh
@@ -75,10 +75,50 @@ async def test_many_who_ask_while_an_answer_takes_long_cost_one_look() -> None:
     assert set(await asyncio.gather(*(fresh.get() for _ in range(20)))) == {5.0}
 
 
-async def test_metrics_are_there_when_they_are_handed_in() -> None:
-    async def metrics(*, openmetrics: bool) -> tuple[bytes, str]:
-        return b"up 1\n", "application/openmetrics-text" if openmetrics else "text/plain"
+async def metrics(*, openmetrics: bool) -> tuple[bytes, str]:
+    return b"up 1\n", "application/openmetrics-text" if openmetrics else "text/plain"
 
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez", "/metrics"])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        pytest.param("127.0.0.1:8484", 200, id="loopback"),
+        pytest.param("localhost:8484", 200, id="localhost"),
+        pytest.param("[::1]:8484", 200, id="IPv6"),
+        pytest.param("10.1.2.3:8484", 200, id="a pod's address, through a proxy beside it"),
+        pytest.param("rebound.example:8484", 403, id="a name of its own"),
+        pytest.param("127.0.0.1.rebound.example", 403, id="a name that begins with an address"),
+        pytest.param("[::1", 403, id="no address"),
+    ],
+)
+async def test_without_a_token_a_page_under_a_name_of_its_own_reads_nothing(
+    path: str, host: str, status: int
+) -> None:
+    async with serving(Parts(health=FakeHealth(), metrics=metrics)) as served:
+        answer = await served.get(path, host=host)
+    assert answer.status == status
+    if status == 403:
+        assert "this machine alone" in answer.json["error"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez", "/metrics"])
+async def test_a_probe_of_http_1_0_that_names_no_host_is_answered(path: str) -> None:
+    async with serving(Parts(health=FakeHealth(), metrics=metrics)) as served:
+        assert parse(await served.send(f"GET {path} HTTP/1.0\r\n\r\n".encode())).status == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez", "/metrics"])
+async def test_with_a_token_probes_and_prometheus_may_use_any_name(
+    path: str, token_file: Path
+) -> None:
+    parts = Parts(health=FakeHealth(), metrics=metrics)
+    async with serving(parts, token_file=token_file) as served:
+        for host in ("10.1.2.3:8484", "watcher.ci.svc:8484"):
+            assert (await served.get(path, host=host)).status == 200
+
+
+async def test_metrics_are_there_when_they_are_handed_in() -> None:
     async with serving(Parts(health=FakeHealth(), metrics=metrics)) as served:
         plain = await served.get("/metrics")
         other = await served.get("/metrics", accept="application/openmetrics-text;version=1.0.0")

@@ -60,7 +60,7 @@ def make_app(
         described = api(parts.desk, with_token=token is not None, log=log)
         routes.append(Mount(PREFIX, Private(described, gate)))
     if parts.metrics is not None:
-        routes.append(_metrics_route(parts.metrics, clock))
+        routes.append(_metrics_route(parts.metrics, gate, clock))
     if parts.hooks:
         routes.append(Mount("/hooks", Router(parts.hooks, redirect_slashes=False)))
     application = Starlette(
@@ -83,7 +83,7 @@ class Private:
         await self._application(scope, receive, send)
 
 
-def _metrics_route(metrics: Exposition, clock: Callable[[], float]) -> Route:
+def _metrics_route(metrics: Exposition, gate: Gate, clock: Callable[[], float]) -> Route:
     async def text() -> tuple[bytes, str]:
         return await metrics(openmetrics=False)
 
@@ -93,6 +93,7 @@ def _metrics_route(metrics: Exposition, clock: Callable[[], float]) -> Route:
     kept = {False: Fresh(text, clock=clock), True: Fresh(openmetrics, clock=clock)}
 
     async def answer(request: Request) -> Response:
+        gate.check_name(request)
         wanted = "application/openmetrics-text" in request.headers.get("accept", "")
         body, content_type = await kept[wanted].get()
         return Response(body, headers={"content-type": content_type})

@@ -28,6 +28,11 @@ MOST_WRONG, WRONG_SECONDS = 30, 60.0
 """Wrong tokens that are answered 401 in so many seconds; more of them are answered 429. The right
 one is always let in."""
 
+_OF_THIS_MACHINE = (
+    HTTPStatus.FORBIDDEN,
+    "this address is for this machine alone",
+    "ask for it as 127.0.0.1 or localhost, or set `http.token_file`",
+)
 _OWN_SITES = ("same-origin", "none")  # what browsers say of a page of ours, and of a typed address
 _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
@@ -95,6 +100,13 @@ class Gate:
             check_local(request)
         else:
             self._check_token(self._token, request)
+
+    def check_name(self, request: HTTPConnection) -> None:
+        """For what is shown without a token. Where only this machine is served, raises Refused for
+        a page that reaches it under a name of its own (DNS rebinding). None can by an address; and
+        whoever names no host, as probes of HTTP/1.0, is no browser."""
+        if self._token is None and not _is_address_or_here(request.headers.get("host", "")):
+            raise Refused(*_OF_THIS_MACHINE)
 
     def lets_in(self, request: HTTPConnection) -> bool:
         """The same as an answer; nothing is counted, and a missing token is no news."""
@@ -171,11 +183,7 @@ def check_local(request: HTTPConnection) -> None:
     for what a proxy says that it passes on."""
     host = request.headers.get("host", "")
     if not _is_loopback_name(host):
-        raise Refused(
-            HTTPStatus.FORBIDDEN,
-            "this address is for this machine alone",
-            "ask for it as 127.0.0.1 or localhost, or set `http.token_file`",
-        )
+        raise Refused(*_OF_THIS_MACHINE)
     if any(name in request.headers for name in _PASSED_ON):
         raise Refused(
             HTTPStatus.FORBIDDEN,
@@ -192,6 +200,15 @@ def _is_loopback_name(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_address_or_here(host: str) -> bool:
+    """Whether the Host header names no machine but this one; whatever the port."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name in ("", "localhost") or bool(ipaddress.ip_address(name))
     except ValueError:
         return False
 

@@ -22,17 +22,20 @@ from watcher.web.fresh import Fresh
 
 def health_routes(report: Fresh[HealthReport], gate: Gate) -> list[Route]:
     async def healthz(request: Request) -> Response:
+        gate.check_name(request)
         found = await report.get()
         told = {"well": found.well, "complaints": _counts(found.complaints)}
         if gate.lets_in(request):
             told["details"] = [_detail(complaint) for complaint in found.complaints]
         return _answer(told, good=found.well)
 
-    async def readyz(_: Request) -> Response:
+    async def readyz(request: Request) -> Response:
+        gate.check_name(request)
         found = await report.get()
         return _answer({"ready": found.ready}, good=found.ready)
 
-    async def livez(_: Request) -> Response:
+    async def livez(request: Request) -> Response:
+        gate.check_name(request)
         found = await report.get()
         stuck = [c for c in found.complaints if c.ailment is Ailment.STUCK]
         return _answer({"alive": found.alive, "complaints": _counts(stuck)}, good=found.alive)
