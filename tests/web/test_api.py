@@ -17,6 +17,8 @@ from tests.web.daemon import REPOSITORY, Working, working
 from tests.web.serving import PATIENCE, TOKEN
 from watcher.cli.app import cli
 from watcher.testing.registry import FakeRegistry
+from watcher.web.api.acting import ACTING
+from watcher.web.api.declaring import Operation
 from watcher.web.api.routes import written
 
 
@@ -234,7 +236,9 @@ async def test_held_events_are_released_dropped_and_replayed(
         pytest.param("POST", "/poll", {"account": "\ud800"}, 422, "whole", id="half a character"),
         pytest.param("POST", "/triggers/t/fire", {}, 422, "missing", id="no tag"),
         pytest.param("POST", "/triggers/t/fire", None, 422, "body is needed", id="no body"),
-        pytest.param("POST", "/triggers/t/enable", {"x": 1}, 422, "no body", id="a body"),
+        pytest.param("POST", "/triggers/t/enable", {"x": 1}, 422, "not known", id="no keys"),
+        pytest.param("POST", "/triggers/t/enable", [], 422, "not a JSON object", id="no object"),
+        pytest.param("GET", "/status", {}, 422, "no body", id="a body"),
     ],
 )
 async def test_what_is_wrong_is_said_with_its_status(
@@ -242,6 +246,28 @@ async def test_what_is_wrong_is_said_with_its_status(
 ) -> None:
     answer = await daemon.ask(method, f"/api/v1{path}", body)
     assert (answer.status, error in answer.json["error"]) == (status, True), answer
+
+
+ALL_VOLUNTARY = [each for each in ACTING if not each.needs_body]
+
+
+@pytest.mark.parametrize("operation", ALL_VOLUNTARY, ids=[each.name for each in ALL_VOLUNTARY])
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        pytest.param(None, {}, id="none"),
+        pytest.param(None, {"content-length": "0"}, id="of no length"),
+        pytest.param(None, {"content-type": "application/json"}, id="no JSON"),
+        pytest.param({}, {}, id="empty object"),
+    ],
+)
+async def test_whoever_has_nothing_to_say_may_say_so_in_any_way(
+    daemon: Working, operation: Operation, body: Any, headers: dict[str, str]
+) -> None:
+    path = operation.path.format(name="t", id="0123456789abcdef", event=9, number=9, message=9)
+    answer = await daemon.ask("POST", f"/api/v1{path}", body, headers)
+    assert answer.status in (operation.status, *operation.refusals), answer
+    assert "body" not in str(answer.json.get("error"))
 
 
 @pytest.mark.parametrize(

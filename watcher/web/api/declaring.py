@@ -31,8 +31,9 @@ class Parameter:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One path with its one method. `path` is below `/api/v1` and names its parameters in braces;
-    `parts` are these, all required. `body` are the keys of a JSON object, None where no body is
-    taken. `refusals` are those of `act`: unknown names, and what may not be now."""
+    `parts` are these, all required. `body` are the keys of a JSON object; where it is None an empty
+    object may come to an action. `refusals` are those of `act`: unknown names, and what may not be
+    now."""
 
     name: str
     path: str

@@ -87,7 +87,7 @@ async def _body(request: Request, operation: Operation) -> Mapping[str, Any]:
         if operation.needs_body:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "a body is needed", f"as {_JSON}")
         return {}
-    if operation.body is None:
+    if operation.method == "GET":
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "no body is taken here")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _JSON:
