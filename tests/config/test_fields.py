@@ -131,6 +131,9 @@ BAD = [
     (SECTION, "{colour: red, 'note:secret': }", ".note: unknown key 'note' "
      "(a blank is missing after the colon)"),
     (SECTION, "red", "must be a mapping, is text"),
+    (SECTION, "", "must be a mapping, is empty"),
+    (Section({"count": Field(Integer())}), "", "must be a mapping, is empty "
+     "(`{}` takes all defaults; without them leave the key out)"),
     (Anything(), "1.10", "1.10 is the number 1.1, not that text "
      "(write '1.10' for the text, 1.1 for the number)"),
     (Anything(), "{a: 0123}", ".a: 0123 is the number 123, not that text "

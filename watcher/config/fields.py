@@ -159,7 +159,9 @@ class Section(Kind):
 
     def read(self, node: Node, path: str, reading: Reading) -> dict[str, Json] | Invalid:
         if not isinstance(node, Mapping):
-            return reading.refuse(node, path, f"must be a mapping, is {name_of(node)}")
+            return reading.refuse(
+                node, path, f"must be a mapping, is {name_of(node)}", self._hint_for(node)
+            )
         found = len(reading.problems)
         values = self.read_entries(node, path, reading)
         return values if len(reading.problems) == found else INVALID
@@ -179,6 +181,12 @@ class Section(Kind):
             elif field.default is not None:
                 values[key] = field.default
         return values
+
+    def _hint_for(self, node: Node) -> str | None:
+        is_empty = isinstance(node, Scalar) and node.value is None
+        if not is_empty or any(field.required for field in self.fields.values()):
+            return None
+        return "`{}` takes all defaults; without them leave the key out"
 
     def _read_entry(
         self, entry: Entry, path: str, reading: Reading, values: dict[str, Json]
