@@ -313,6 +313,19 @@ def test_of_several_addresses_the_first_failure_is_told() -> None:
     assert translate(error, "r.example").message == "r.example refused the connection"
 
 
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        pytest.param("r.example", "r.example", id="no port"),
+        pytest.param("r.example:5000", "r.example", id="a port"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_told_without_the_port(host: str, name: str) -> None:
+    error = OSError("no connection")
+    error.__cause__ = socket.gaierror(socket.EAI_NONAME, "unknown")
+    assert translate(error, host).message == f"the name {name} could not be resolved"
+
+
 # Proxies.
 
 

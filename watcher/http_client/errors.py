@@ -74,7 +74,7 @@ def translate(
         message = _not_reached(error, way, f"of {way}")
         if message is not None:
             return ProxyError(message, host=host)
-    direct = _not_reached(error, host, host)
+    direct = _not_reached(error, host, _name_in(host))
     return TransportError(direct or _broken(error, kinds, end), host=host)
 
 
@@ -136,6 +136,12 @@ def _not_reached(error: BaseException, what: str, whose_name: str) -> str | None
         if isinstance(cause, OSError) and cause.errno in _UNREACHABLE:
             return f"{what} can't be reached: {words(cause)}"
     return None
+
+
+def _name_in(host: str) -> str:
+    """What is asked of a resolver: without the port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
 
 
 def _broken(error: BaseException, kinds: set[str], host: str) -> str:
