@@ -40,14 +40,13 @@ class Reload:
 
     async def if_changed(self) -> None:
         """Reload when a file of the config was written, added or removed since the last time."""
-        signature = self._app.config.signature()
-        if signature != self._signature:
-            self._signature = signature
+        if self._app.config.signature() != self._signature:
             await self.now()
 
     async def now(self) -> None:
         """Take over what the files say; accounts that did not change go on undisturbed."""
         async with self._under_way:
+            self._signature = self._app.config.signature()
             self._supervision.reloading()
             refused = await self._read_anew()
             self._supervision.reloaded(refused)
