@@ -1,4 +1,6 @@
-"""A reload, step by step: what it says."""
+"""A reload, step by step: what it says, and that nothing falls between the account before and the
+account after.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +9,28 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from tests.daemon.test_races import REPOSITORY, config_at, until
 from watcher.config.load import load
+from watcher.core.delivery import DeliveryOutcome
+from watcher.core.hint import Hint
 from watcher.daemon.announcing import Announcer
 from watcher.daemon.app import App, opened
 from watcher.daemon.at_work import AccountsAtWork
 from watcher.daemon.reload import Reload
 from watcher.daemon.supervision import Supervision
 from watcher.daemon.vitals import Vitals
+from watcher.daemon.webhooks import opened as opened_webhooks
 from watcher.engine.ticker import Ticker
 from watcher.stages import OPTIONS
 from watcher.telemetry.log import Log
 from watcher.telemetry.systemd import ServiceManager
 from watcher.testing.registry import FakeRegistry
+from watcher.web.hooks.senders import KINDS
 
 
 @dataclass
@@ -100,3 +106,30 @@ async def test_a_config_that_is_refused_on_a_signal_is_not_refused_again_by_the_
         daemon.change_account()
         await daemon.reload.if_changed()
         assert len(daemon.events("config_rejected")) == 2, "a file that was written is looked at"
+
+
+async def test_what_is_asked_for_at_any_moment_of_its_accounts_reload_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    async with reloaded(tmp_path) as daemon:
+        accounts = daemon.accounts
+        webhooks = await opened_webhooks(daemon.app, accounts.watches)
+        status = daemon.app.board.get("main", REPOSITORY)
+        is_over = False
+        for step in range(100):
+            before = accounts.watches["main"].account
+            limits = replace(before.limits, concurrency=2 + step % 2)
+            changing = asyncio.create_task(accounts.take(replace(before, limits=limits), before))
+            for _ in range(step):
+                await asyncio.sleep(0)
+            is_over = changing.done()
+            tag = f"told-{step}"
+            daemon.registry.push(REPOSITORY, tag)
+            hint = Hint(repository=REPOSITORY, tag=tag)
+            (taken,) = webhooks.take(hint, KINDS["generic"].sender, None)
+            assert taken.outcome is DeliveryOutcome.POLLED, step
+            await changing
+            await until(lambda: status.tags == step + 2, "the tag that was told of")  # noqa: B023
+            if is_over:
+                break
+        assert is_over

@@ -53,9 +53,11 @@ class AccountsAtWork:
 
     async def end(self, name: str, successor: Member | None = None) -> None:
         """Stop an account's work. A successor takes its place before its client closes, so that
-        no run under way misses the account."""
+        no run under way misses the account; the watch stays until another takes its place, so that
+        no webhook does."""
         self._ticker.remove(_job(name))
-        self.watches.pop(name, None)
+        if successor is None:
+            self.watches.pop(name, None)
         workers = self._workers.pop(name, [])
         for worker in workers:
             worker.cancel()

@@ -177,7 +177,9 @@ class AccountWatch:
 
     def take_over(self, former: AccountWatch) -> None:
         """After a reload that changed the account: what webhooks told the watch before this one,
-        and no poll has shown yet, is still looked for."""
+        and no poll has shown yet, is still looked for; so is what a person asked for."""
+        for name in former._nudged:
+            self.nudge(name)
         for name, hinted in former._hinted.items():
             if hinted.is_open and self.repositories.has(name):
                 hinted.is_wanted = True
