@@ -91,8 +91,10 @@ def test_a_vacuum_gives_back_all_and_makes_an_old_file_as_a_new_one(path: Path) 
 def test_a_vacuum_waits_for_no_daemon(path: Path) -> None:
     with Store.open(path):
         pass
-    with StateLock(path, command="watcher run"), pytest.raises(StateLocked, match="watcher run"):
+    held = StateLock(path, command="watcher run")
+    with held, pytest.raises(StateLocked, match="watcher run") as refused:
         vacuum(path)
+    assert "stop that process, and start it again" in str(refused.value.hint)
 
 
 def test_a_check_says_how_large_a_file_is_and_what_is_over(path: Path) -> None:

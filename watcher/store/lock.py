@@ -16,6 +16,10 @@ from pathlib import Path
 
 from watcher.errors import StateLocked, StateUnwritable
 
+_HINT = (
+    "one process at a time works on a state file; stop that one, or name another file by `state:` "
+    "in the config"
+)
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
 _LONGEST = 8192
@@ -38,7 +42,8 @@ class Holder:
 
 class StateLock:
     """Held between `acquire` and `release`, or in a `with` block. `command` is what the process
-    was started as, without secrets; `config` where its config is."""
+    was started as, without secrets; `config` where its config is; `hint` is for whom another
+    process keeps from it."""
 
     def __init__(
         self,
@@ -46,9 +51,11 @@ class StateLock:
         *,
         command: str,
         config: Path | None = None,
+        hint: str = _HINT,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._state = state
+        self._hint = hint
         self._command = command
         self._config = config
         self._sleep = sleep
@@ -109,8 +116,7 @@ class StateLock:
         named = _read(file)
         return StateLocked(
             f"{self._state} is held by {named if named else 'another process'}",
-            hint="one process at a time works on a state file; stop that one, or name another "
-            "file by `state:` in the config",
+            hint=self._hint,
         )
 
 

@@ -32,6 +32,7 @@ from watcher.store.retention import excess
 from watcher.store.schema import MIGRATIONS
 
 FORMAT = "registry-watcher-state"
+_ALONE = "a vacuum needs the file for itself: stop that process, and start it again afterwards"
 
 # Parents before children, so that an import never refers to what is not there yet. What was asked
 # of a daemon is no state.
@@ -130,7 +131,7 @@ def vacuum(path: Path) -> tuple[int, int]:
     Raises StateLocked while a daemon works on it, StateError when there is no room for a copy.
     """
     with (
-        StateLock(path, command="watcher state vacuum"),
+        StateLock(path, command="watcher state vacuum", hint=_ALONE),
         translated(path),
         closing(open_state(path, create=False)) as connection,
     ):
