@@ -370,6 +370,20 @@ def test_dead_messages_are_listed_sent_again_and_dropped(store: Store, clock: Cl
     assert store.outbox.messages() == []
 
 
+def test_what_is_sent_again_is_as_old_as_before_but_waits_anew(store: Store, clock: Clock) -> None:
+    first, second = two_waiting(store, clock)
+    clock.passes(days=4)
+    store.outbox.retry([first.id])
+    taken = store.outbox.take("ops")
+    assert taken is not None
+    assert (taken.id, taken.created) == (first.id, first.created)
+    assert taken.waits_since == clock.now.timestamp()
+    store.outbox.failed(taken.id, "no", timedelta(minutes=5))
+    assert store.outbox.bury_older("ops", timedelta(days=3), "no") == 1
+    (dead,) = store.outbox.messages(MessageStatus.DEAD)
+    assert dead.id == second.id
+
+
 def test_what_was_sent_is_neither_dropped_nor_sent_again_and_forgotten_in_time(
     store: Store, clock: Clock
 ) -> None:

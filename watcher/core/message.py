@@ -53,7 +53,8 @@ class MessageStatus(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """`items` are the first of `count` notices (see Notice.item). `key` is the same for every try.
-    `created` and `tried` are seconds since the epoch."""
+    `created`, `tried` and `asked`, when a person last asked to send it again, are seconds since the
+    epoch."""
 
     id: int
     key: str
@@ -67,6 +68,12 @@ class Message:
     attempts: int = 0
     tried: float | None = None
     error: str | None = None
+    asked: float | None = None
+
+    @property
+    def waits_since(self) -> float:
+        """From when on its age counts."""
+        return self.created if self.asked is None else self.asked
 
     @property
     def title(self) -> str:

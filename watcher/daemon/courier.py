@@ -129,7 +129,7 @@ class Courier:
 
     async def _keep(self, message: Message, error: WatcherError) -> bool:
         """Write the attempt down; whether the next message may be sent all the same."""
-        age = timedelta(seconds=self._clock() - message.created)
+        age = timedelta(seconds=self._clock() - message.waits_since)
         wait: timedelta | None = timedelta() if error.temporary else backoff(message.attempts)
         if message.attempts >= FEWEST_ATTEMPTS and age > LONGEST_LIFE:
             wait = None

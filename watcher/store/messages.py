@@ -17,7 +17,9 @@ from watcher.core.notifier import Audience, Notifier
 from watcher.store import notices
 from watcher.store.rows import clean, from_text, to_text
 
-_COLUMNS = "id, key, notifier, event, kind, items, count, created, status, attempts, tried, error"
+_COLUMNS = (
+    "id, key, notifier, event, kind, items, count, created, status, attempts, tried, error, asked"
+)
 _IS_DUE = "status = 'waiting' AND (due <= ?1 OR coalesce(tried, created) > ?1)"
 """What was written by a clock that was set back since does not wait until that time comes again."""
 PERSISTENCE = 5
@@ -110,7 +112,7 @@ def bury_older(db: sqlite3.Connection, notifier: str, before: float, error: str,
     """Give up what waits for a notifier since before that time; how many there were."""
     rows = db.execute(
         "UPDATE message SET status = 'dead', error = ?, finished = ? "
-        "WHERE status = 'waiting' AND notifier = ? AND created < ? AND due > 0",
+        "WHERE status = 'waiting' AND notifier = ? AND coalesce(asked, created) < ? AND due > 0",
         (clean(error), now, notifier, before),
     )
     return rows.rowcount
@@ -142,7 +144,7 @@ def listed(
 def retry(db: sqlite3.Connection, numbers: Sequence[int], now: float) -> int:
     """Send dead messages again, and waiting ones at once; their age counts from now. How many."""
     rows = db.executemany(
-        "UPDATE message SET status = 'waiting', attempts = 0, due = 0, created = ?, "
+        "UPDATE message SET status = 'waiting', attempts = 0, due = 0, asked = ?, "
         "finished = NULL WHERE id = ? AND status <> 'sent'",
         [(now, number) for number in numbers],
     )
@@ -210,4 +212,5 @@ def _message(row: tuple[Any, ...]) -> Message:
         attempts=row[9],
         tried=row[10],
         error=row[11],
+        asked=row[12],
     )

@@ -130,7 +130,8 @@ _SERVICE: Migration = (
         PRIMARY KEY (event, subject)
     ) STRICT, WITHOUT ROWID
     """,
-    # The outbox: one row for each message to one notifier. A number is never given twice.
+    # The outbox: one row for each message to one notifier. A number is never given twice. `asked`:
+    # when a person last asked to send it again.
     """
     CREATE TABLE message (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -141,6 +142,7 @@ _SERVICE: Migration = (
         items TEXT NOT NULL,
         count INTEGER NOT NULL,
         created REAL NOT NULL,
+        asked REAL,
         due REAL NOT NULL,
         status TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'sent', 'dead')),
         attempts INTEGER NOT NULL DEFAULT 0,
