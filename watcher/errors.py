@@ -92,7 +92,7 @@ class UsageError(WatcherError):
 
 
 class UnknownName(UsageError):
-    """It names an account, repository, trigger, run or event that does not exist."""
+    """It names an account, repository, trigger, run, event or message that does not exist."""
 
 
 class ListenError(WatcherError):

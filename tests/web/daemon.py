@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -97,11 +97,17 @@ def _names(template: str, words: list[str]) -> bool:
     return len(parts) == len(words) and all(same)
 
 
-def document(registry: FakeRegistry, directory: Path, **http: str) -> dict[str, Any]:
+def document(
+    registry: FakeRegistry,
+    directory: Path,
+    notifiers: Sequence[Mapping[str, Any]] = (),
+    **http: str,
+) -> dict[str, Any]:
     """A config that polls one repository every second; `fail` fails, `deploy` does not."""
     return {
         "state": str(directory / "watcher.db"),
         "http": {"listen": "127.0.0.1:0", **http},
+        "notifiers": list(notifiers),
         "accounts": [account(registry.address, REPOSITORY, hold_above=2)],
         "triggers": [
             trigger("t", "deploy", REPOSITORY),
@@ -119,10 +125,15 @@ def document(registry: FakeRegistry, directory: Path, **http: str) -> dict[str, 
 
 
 @asynccontextmanager
-async def working(directory: Path, registry: FakeRegistry, **http: str) -> AsyncIterator[Working]:
+async def working(
+    directory: Path,
+    registry: FakeRegistry,
+    notifiers: Sequence[Mapping[str, Any]] = (),
+    **http: str,
+) -> AsyncIterator[Working]:
     """Ends in order when the block does."""
     path = directory / "config.yaml"
-    path.write_text(json.dumps(document(registry, directory, **http)))
+    path.write_text(json.dumps(document(registry, directory, notifiers, **http)))
     config = load(path, stages=OPTIONS, environment={})
     stream = StringIO()
     log = Log("info", "json", stream)

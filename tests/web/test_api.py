@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.receiving import Receiver, Reply
+from tests.receiving import receiver as receiver
 from tests.web.daemon import REPOSITORY, Working, working
 from tests.web.serving import PATIENCE, TOKEN
 from watcher.cli.app import cli
@@ -69,6 +71,7 @@ def cli_json(directory: Path, *words: str) -> Any:
         pytest.param("/events", ("events", "ls"), id="events"),
         pytest.param("/rejections", ("events", "rejected"), id="rejections"),
         pytest.param("/hosts", ("status", "--hosts"), id="hosts"),
+        pytest.param("/messages", ("notify", "ls"), id="messages"),
     ],
 )
 async def test_lists_are_those_of_the_command_line(
@@ -198,6 +201,39 @@ async def test_held_events_are_released_dropped_and_replayed(
         assert (await daemon.post(path)).status == 409
 
 
+async def test_messages_that_nobody_took_are_sent_again_and_dropped(
+    tmp_path: Path, registry: FakeRegistry, receiver: Receiver
+) -> None:
+    registry.push(REPOSITORY, "v1")
+    receiver.replies = [Reply(400)]
+    notifier = {"name": "ops", "webhook": {"url": receiver.url}, "group": "0s"}
+    async with working(tmp_path, registry, [notifier]) as daemon:
+        await daemon.baselined()
+        for _ in range(2):
+            await daemon.post("/triggers/broken/fire", {"tag": "v1", "force": True})
+        second, first = await seen(daemon, "/messages?status=waiting", 2)
+        assert [each["id"] for each in await daemon.get("/messages?limit=1")] == [second["id"]]
+        async with asyncio.timeout(PATIENCE):
+            while (await daemon.get("/messages"))[1]["error"] is None:
+                await asyncio.sleep(0.05)
+        shown = await asyncio.to_thread(cli_json, tmp_path, "notify", "ls")
+        assert [each["id"] for each in shown] == [second["id"], first["id"]]
+        assert (await daemon.post(f"/messages/{second['id']}/drop")).json == {
+            "dropped": [second["id"]]
+        }
+        receiver.replies = [Reply(200)]
+        again = await daemon.post(f"/messages/{first['id']}/retry")
+        assert (again.status, again.json) == (202, {"retried": [first["id"]]})
+        (sent,) = await seen(daemon, "/messages?status=sent")
+        assert (sent["id"], sent["created"]) == (first["id"], first["created"])
+        for action in ("retry", "drop"):
+            over = await daemon.post(f"/messages/{first['id']}/{action}")
+            assert (over.status, over.json["error"]) == (
+                409,
+                f"message {first['id']} was sent already",
+            )
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "error"),
     [
@@ -209,6 +245,7 @@ async def test_held_events_are_released_dropped_and_replayed(
         pytest.param("POST", "/events/99/replay", None, 404, "no event", id="event"),
         pytest.param("POST", "/events/0/replay", None, 404, "not found", id="no number"),
         pytest.param("POST", "/rejections/9/clear", None, 404, "no rejection", id="rejection"),
+        pytest.param("POST", "/messages/9/retry", None, 404, "no message", id="message"),
         pytest.param("GET", "/nowhere", None, 404, "not found", id="path"),
         pytest.param("POST", "/poll", {"account": "x"}, 404, "no account", id="poll account"),
         pytest.param("POST", "/poll", {"repository": "x"}, 404, "not watched", id="poll nothing"),

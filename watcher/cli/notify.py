@@ -18,8 +18,9 @@ from watcher.cli.refused import StateInUse
 from watcher.cli.session import find_state, load_config, open_store, read_store
 from watcher.config.lookup import find_notifier
 from watcher.core.message import Message, MessageStatus
-from watcher.core.times import rfc3339
+from watcher.engine import by_hand
 from watcher.errors import UsageError, WatcherError
+from watcher.views.messages import message_json
 
 if TYPE_CHECKING:
     from watcher.config.load import Config
@@ -93,7 +94,7 @@ def ls(invocation: Invocation, dead: bool, limit: int) -> None:
         status = MessageStatus.DEAD if dead else None
         found = store.outbox.messages(status, limit) if store is not None else []
     if invocation.json:
-        output.print_json([_message_json(message) for message in found])
+        output.print_json([message_json(message) for message in found])
         return
     now = invocation.now()
     output.table(
@@ -123,8 +124,7 @@ def retry(invocation: Invocation, ids: tuple[int, ...], dead: bool) -> None:
     running daemon does it within seconds, else the next pass."""
     place = find_state(invocation)
     with open_store(place) as store:
-        chosen = _chosen(store, ids, dead=dead)
-        store.outbox.retry(chosen)
+        chosen = by_hand.send_again(store, _chosen(store, ids, dead=dead))
         gone = [] if isinstance(place, StateInUse) else _gone(place, store, chosen)
     if gone:
         warn(
@@ -142,8 +142,7 @@ def drop(invocation: Invocation, ids: tuple[int, ...], dead: bool) -> None:
     """Forget messages that wait or were given up."""
     place = find_state(invocation)
     with open_store(place) as store:
-        chosen = _chosen(store, ids, dead=dead)
-        store.outbox.drop(chosen)
+        chosen = by_hand.forget(store, _chosen(store, ids, dead=dead))
     _tell(invocation, {"dropped": chosen}, f"dropped: {output.count(len(chosen), 'message')}")
 
 
@@ -175,43 +174,17 @@ async def _try(notifier: Notifier, now: float) -> Trial:
     return Trial(notifier.name, None)
 
 
-def _chosen(store: Store, ids: Sequence[int], *, dead: bool) -> list[int]:
-    """The messages that are meant; raises UsageError for one that there is not, or was sent."""
+def _chosen(store: Store, ids: Sequence[int], *, dead: bool) -> Sequence[int]:
+    """The messages that are meant."""
     if dead == bool(ids):
         raise UsageError("say which messages: their ids, or --dead")
-    if dead:
-        return [message.id for message in store.outbox.messages(MessageStatus.DEAD)]
-    there = {m.id for m in store.outbox.messages() if m.status is not MessageStatus.SENT}
-    unknown = sorted(set(ids) - there)
-    if unknown:
-        raise UsageError(
-            f"no message {unknown[0]} waits or was given up", hint="`watcher notify ls` lists them"
-        )
-    return sorted(set(ids))
+    return [m.id for m in store.outbox.messages(MessageStatus.DEAD)] if dead else ids
 
 
 def _gone(config: Config, store: Store, chosen: Sequence[int]) -> list[str]:
     """Whom the messages are for, of those that are no longer in the config."""
     named = {message.notifier for message in store.outbox.messages() if message.id in chosen}
     return sorted(named - {notifier.name for notifier in config.notifiers})
-
-
-def _message_json(message: Message) -> dict[str, Any]:
-    return {
-        "id": message.id,
-        "key": message.key,
-        "notifier": message.notifier,
-        "status": message.status.value,
-        "event": message.event,
-        "kind": message.kind,
-        "title": message.title,
-        "text": message.text,
-        "count": message.count,
-        "created": rfc3339(message.created),
-        "attempts": message.attempts,
-        "tried": rfc3339(message.tried),
-        "error": message.error,
-    }
 
 
 def _tell(invocation: Invocation, shape: dict[str, Any], line: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from watcher.config.lookup import canonical, find_account, find_trigger
 from watcher.core.account import Account
+from watcher.core.message import MessageStatus
 from watcher.core.pipeline import ExecutionStatus
 from watcher.core.poll import RepositoryStatus
 from watcher.core.verdict import NOT_EVENTS, Verdict
@@ -25,6 +26,7 @@ from watcher.store.sqlite import Store
 from watcher.views.deliveries import delivery_json
 from watcher.views.executions import execution_json
 from watcher.views.hosts import HostFacts, hosts_json
+from watcher.views.messages import message_json
 from watcher.views.rejections import rejection_json
 from watcher.views.repositories import RepositoryRows
 from watcher.views.triggers import trigger_json
@@ -129,6 +131,11 @@ class Desk:
         found = await self._read(lambda store: store.rejections(pipeline))
         return [rejection_json(each) for each in found]
 
+    async def messages(self, limit: int, status: str | None) -> list[Shape]:
+        wanted = MessageStatus(status) if status else None
+        found = await self._read(lambda store: store.outbox.messages(wanted, limit))
+        return [message_json(message) for message in found]
+
     async def triggers(self) -> list[Shape]:
         rules = self._app.rules
         return [trigger_json(each, enabled=each.name in rules.enabled) for each in rules.triggers]
@@ -213,6 +220,12 @@ class Desk:
 
     async def clear(self, number: int) -> Shape:
         return {"cleared": [await self._write(lambda s: by_hand.clear(s, number))]}
+
+    async def retry_message(self, number: int) -> Shape:
+        return {"retried": await self._write(lambda s: by_hand.send_again(s, [number]))}
+
+    async def drop_message(self, number: int) -> Shape:
+        return {"dropped": await self._write(lambda s: by_hand.forget(s, [number]))}
 
     # How
 

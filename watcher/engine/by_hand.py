@@ -1,5 +1,6 @@
-"""What a person asks of runs and events, as transactions on the state file: the same for the
-command line and the API. What may not be is refused with the reason, and nothing is written then.
+"""What a person asks of runs, events and messages, as transactions on the state file: the same for
+the command line and the API. What may not be is refused with the reason, and nothing is written
+then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher.core import stepping
+from watcher.core.message import MessageStatus
 from watcher.core.pipeline import Execution, ExecutionStatus
 from watcher.core.trigger import Trigger
 from watcher.core.verdict import Verdict
@@ -96,6 +98,35 @@ def clear(store: Store, number: int) -> int:
             f"there is no rejection {number}", hint="`watcher events rejected` lists them"
         )
     return number
+
+
+def send_again(store: Store, numbers: Iterable[int]) -> list[int]:
+    """Send messages again that were given up, and such that wait at once; their numbers."""
+    chosen = _unsent(store, numbers)
+    store.outbox.retry(chosen)
+    return chosen
+
+
+def forget(store: Store, numbers: Iterable[int]) -> list[int]:
+    """Forget messages that wait or were given up; their numbers."""
+    chosen = _unsent(store, numbers)
+    store.outbox.drop(chosen)
+    return chosen
+
+
+def _unsent(store: Store, numbers: Iterable[int]) -> list[int]:
+    """These messages, each once; raises UnknownName for one that there is not, UsageError for one
+    that was sent."""
+    known = {message.id: message.status for message in store.outbox.messages()}
+    chosen = sorted(set(numbers))
+    for number in chosen:
+        if number not in known:
+            raise UnknownName(
+                f"there is no message {number}", hint="`watcher notify ls` lists them"
+            )
+        if known[number] is MessageStatus.SENT:
+            raise UsageError(f"message {number} was sent already")
+    return chosen
 
 
 def _held(store: Store, selector: str) -> tuple[EventSelector, frozenset[int]]:

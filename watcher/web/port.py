@@ -65,6 +65,10 @@ class Views(Protocol):
         """Images that rollbacks took out of a pipeline; the oldest first."""
         ...
 
+    async def messages(self, limit: int, status: str | None) -> list[Shape]:
+        """Messages to notifiers, as `watcher notify ls --json`."""
+        ...
+
     async def triggers(self) -> list[Shape]:
         """Triggers with what they watch, and whether they are switched on."""
         ...
@@ -121,6 +125,14 @@ class Actions(Protocol):
 
     async def clear(self, number: int) -> Shape:
         """Let an image go again that a rollback rejected."""
+        ...
+
+    async def retry_message(self, number: int) -> Shape:
+        """Send a message again that was given up, or that waits."""
+        ...
+
+    async def drop_message(self, number: int) -> Shape:
+        """Forget a message that waits or was given up."""
         ...
 
 

@@ -25,6 +25,9 @@ _EVENT = Parameter(
 _REJECTION = Parameter(
     name="number", kind=Whole(most=2**53), doc="The number of a rejection.", required=True
 )
+_MESSAGE = Parameter(
+    name="message", kind=Whole(most=2**53), doc="The id of a message.", required=True
+)
 _PERSON = Parameter(
     name="person", kind=Text(most=100), doc="Who asks, for the record.", default="api"
 )
@@ -85,6 +88,14 @@ async def _replay(desk: Desk, given: Given) -> Any:
 
 async def _clear(desk: Desk, given: Given) -> Any:
     return await desk.clear(given["number"])
+
+
+async def _retry_message(desk: Desk, given: Given) -> Any:
+    return await desk.retry_message(given["message"])
+
+
+async def _drop_message(desk: Desk, given: Given) -> Any:
+    return await desk.drop_message(given["message"])
 
 
 ACTING = (
@@ -240,6 +251,27 @@ ACTING = (
         act=_clear,
         answer=record(cleared=items(WHOLE)),
         parts=(_REJECTION,),
+        refusals=_REFUSALS,
+    ),
+    Operation(
+        name="retryMessage",
+        path="/messages/{message}/retry",
+        method="POST",
+        doc="Send a message again that was given up, or one that waits at once.",
+        act=_retry_message,
+        status=HTTPStatus.ACCEPTED,
+        answer=record(retried=items(WHOLE)),
+        parts=(_MESSAGE,),
+        refusals=_REFUSALS,
+    ),
+    Operation(
+        name="dropMessage",
+        path="/messages/{message}/drop",
+        method="POST",
+        doc="Forget a message that waits or was given up.",
+        act=_drop_message,
+        answer=record(dropped=items(WHOLE)),
+        parts=(_MESSAGE,),
         refusals=_REFUSALS,
     ),
 )

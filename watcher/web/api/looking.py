@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from watcher.core.message import MessageStatus
 from watcher.core.pipeline import ExecutionStatus
 from watcher.core.poll import RepositoryState
 from watcher.core.verdict import Verdict
@@ -65,6 +66,10 @@ async def _events(desk: Desk, given: Given) -> Any:
 
 async def _rejections(desk: Desk, given: Given) -> Any:
     return await desk.rejections(given["pipeline"])
+
+
+async def _messages(desk: Desk, given: Given) -> Any:
+    return await desk.messages(given["limit"], given["status"])
 
 
 async def _triggers(desk: Desk, _: Given) -> Any:
@@ -164,6 +169,22 @@ LOOKING = (
         act=_rejections,
         answer=items(ref("Rejection")),
         query=(_PIPELINE,),
+    ),
+    Operation(
+        name="messages",
+        path="/messages",
+        doc="Messages to notifiers: those that wait, were given up, or were sent within a week, "
+        "newest first.",
+        act=_messages,
+        answer=items(ref("Message")),
+        query=(
+            Parameter(
+                name="status",
+                kind=Choice(words=[status.value for status in MessageStatus]),
+                doc="Only those that stand so.",
+            ),
+            _limit(),
+        ),
     ),
     Operation(
         name="triggers",

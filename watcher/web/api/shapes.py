@@ -9,6 +9,7 @@ from typing import Any
 
 from watcher.core.change import ChangeKind
 from watcher.core.delivery import DeliveryOutcome
+from watcher.core.message import MessageStatus
 from watcher.core.pipeline import ExecutionStatus, StageStatus
 from watcher.core.poll import RepositoryState
 from watcher.core.verdict import Verdict
@@ -157,6 +158,21 @@ COMPONENTS: dict[str, Schema] = {
         digest=MAYBE,
         execution=TEXT,
         reason=TEXT,
+    ),
+    "Message": record(
+        id=WHOLE,
+        key=TEXT,
+        notifier=TEXT,
+        status=words(*(status.value for status in MessageStatus)),
+        event=TEXT,
+        kind=TEXT,
+        title=TEXT,
+        text=TEXT,
+        count=WHOLE,
+        created=TIME,
+        attempts=WHOLE,
+        tried=MAYBE_TIME,
+        error=MAYBE,
     ),
     "Trigger": record(
         name=TEXT,
