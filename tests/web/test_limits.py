@@ -47,6 +47,9 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
+CHUNKED = "transfer-encoding: chunked"
+
+
 def announced(size: int) -> str:
     return f"content-length: {size}"
 
@@ -96,12 +99,15 @@ def chunked(size: int) -> bytes:
         ),
         pytest.param(post("/read", b"", announced(2 * MIB)), 413, id="announced too large"),
         pytest.param(
-            post("/read", chunked(MIB + 10_000), "transfer-encoding: chunked"),
+            post("/read", chunked(MIB + 10_000), CHUNKED),
             413,
             id="too large in chunks",
         ),
+        pytest.param(post("/read", b"zz\r\n", CHUNKED), 400, id="a chunk without size"),
         pytest.param(
-            post("/read", b"zz\r\n", "transfer-encoding: chunked"), 400, id="a chunk without size"
+            post("/read", b"0\r\n\r\n", announced(5), CHUNKED),
+            400,
+            id="a length and chunks",
         ),
     ],
 )
@@ -117,7 +123,7 @@ async def test_what_is_wrong_is_refused_as_json(request_: bytes, status: int) ->
     ("body", "header"),
     [
         pytest.param(b"x" * MIB, announced(MIB), id="announced"),
-        pytest.param(chunked(MIB - 576), "transfer-encoding: chunked", id="chunked"),
+        pytest.param(chunked(MIB - 576), CHUNKED, id="chunked"),
     ],
 )
 async def test_a_body_of_a_mebibyte_is_read(body: bytes, header: str) -> None:
@@ -137,7 +143,7 @@ async def test_a_fault_tells_strangers_nothing_and_the_log_everything() -> None:
     [
         pytest.param(post("/read", b"x", announced(10)), id="who goes in the middle"),
         pytest.param(
-            post("/read", b"1\r\nx\r\nzz\r\n", "transfer-encoding: chunked"),
+            post("/read", b"1\r\nx\r\nzz\r\n", CHUNKED),
             id="who sends nonsense",
         ),
     ],
@@ -194,15 +200,19 @@ async def test_who_is_slow_is_told_so_and_closed(sent: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status"),
-    [pytest.param(b"zz\r\n", 400, id="malformed"), pytest.param(b"5\r\n", 408, id="slow")],
+    ("body", "headers", "status"),
+    [
+        pytest.param(b"zz\r\n", (CHUNKED,), 400, id="malformed"),
+        pytest.param(b"5\r\n", (CHUNKED,), 408, id="slow"),
+        pytest.param(b"0\r\n\r\n", (CHUNKED, "content-length: 5"), 400, id="of two lengths"),
+    ],
 )
 async def test_a_head_whose_body_does_not_come_is_answered_without_one(
-    body: bytes, status: int, caplog: pytest.LogCaptureFixture
+    body: bytes, headers: tuple[str, ...], status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = Parts(health=FakeHealth(), hooks=[Route("/read", read_all, methods=["HEAD"])])
     async with serving(parts, limits=HASTE) as served:
-        request = post("/read", body, "transfer-encoding: chunked").replace(b"POST", b"HEAD")
+        request = post("/read", body, *headers).replace(b"POST", b"HEAD")
         answer = parse(await served.send(request))
         assert (answer.status, answer.body) == (status, b"")
         assert served.lines("internal_error") == []
@@ -257,7 +267,7 @@ async def test_a_body_that_nobody_reads_is_not_waited_for_long() -> None:
 
 async def test_who_sends_more_than_any_request_has_is_cut_off() -> None:
     limits = Limits(head_bytes=KIB, body_bytes=KIB)
-    request = post("/ignore", chunked(100 * KIB), "transfer-encoding: chunked")
+    request = post("/ignore", chunked(100 * KIB), CHUNKED)
     async with serving(PARTS, limits=limits) as served:
         reader, writer = await served.connect()
         with closing(writer):
@@ -353,5 +363,5 @@ async def test_whoever_fills_the_room_for_bodies_keeps_no_ordinary_request_out()
 async def test_a_body_in_crumbs_is_refused_before_it_holds_up_the_polls() -> None:
     crumbs = b"1\r\nx\r\n" * (Limits().chunks + 1)
     async with serving(PARTS) as served:
-        answer = await served.send(post("/read", crumbs, "transfer-encoding: chunked"))
+        answer = await served.send(post("/read", crumbs, CHUNKED))
         assert parse(answer).status == 413

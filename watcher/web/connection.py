@@ -45,10 +45,13 @@ class BoundedConfig(Config):
 
 
 class _Bounded(h11.Connection):
-    """h11's, which bounds bytes but not in how many chunks they come."""
+    """h11's, which bounds bytes but not in how many chunks they come, and takes chunks where a
+    length is given too: whoever passed the request on may have counted that, and let another
+    request hide in it (RFC 9112, section 6.3)."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(h11.SERVER, limits.head_bytes)
+        self.asks_for_head = False
         self._limits = limits
         self._chunks = self._size = 0
 
@@ -56,6 +59,8 @@ class _Bounded(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = self._size = 0
+            self.asks_for_head = event.method == b"HEAD"
+            _check_one_length(event)
         elif isinstance(event, h11.Data):
             self._size += len(event.data)
             self._chunks += event.chunk_end
@@ -70,8 +75,15 @@ class _Bounded(h11.Connection):
             )
 
 
+def _check_one_length(request: h11.Request) -> None:
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in request.headers}:
+        raise h11.RemoteProtocolError("a length and chunks")
+
+
 class BoundedProtocol(H11Protocol):
     """uvicorn's protocol with a deadline for each phase."""
+
+    conn: _Bounded
 
     def __init__(
         self,
@@ -207,7 +219,7 @@ class BoundedProtocol(H11Protocol):
 
     def _is_asked_for_head(self) -> bool:
         """Whether what is answered is a HEAD, so that no body may follow."""
-        return self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
+        return self.conn.our_state is h11.SEND_RESPONSE and self.conn.asks_for_head
 
     def _make_room(self) -> None:
         here = [each for each in _bounded(self.connections) if not each.is_gone]
