@@ -118,6 +118,12 @@ async def test_guessing_ends_in_429_and_the_right_token_goes_on(hooks: Hooks) ->
     assert (await hooks.post(f"/hooks/quay?token={TOKEN}", payloads.QUAY)).status == 202
 
 
+async def test_a_url_of_many_tokens_does_not_guess_them_all_at_once(hooks: Hooks) -> None:
+    answer = await hooks.post(f"/hooks/quay?token=guess&token={TOKEN}", payloads.QUAY)
+    assert answer.status == 401
+    assert hooks.desk.hints == []
+
+
 async def test_github_proves_itself_by_its_signature(hooks: Hooks) -> None:
     body = encoded(payloads.GITHUB)
     headers = {"x_github_event": "registry_package", "x_github_delivery": "7"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,9 +45,10 @@ class Signed:
         return self.moment is not None and abs(now - self.moment) > LARGEST_SKEW
 
 
-def tokens_given(headers: Mapping[str, str], query: Iterable[str]) -> list[bytes]:
+def tokens_given(headers: Mapping[str, str], query: Sequence[str]) -> list[bytes]:
     """Everything that may be the token: `Authorization` as it is, what it carries (RFC 6750, and
-    the password of RFC 7617), other headers, and the URL's `token`."""
+    the password of RFC 7617), other headers, and the URL's `token`. A URL has one: of a thousand in
+    it none is looked at, or one request would be as many guesses."""
     given = [headers[name] for name in TOKEN_HEADERS if name in headers]
     authorization = headers.get("authorization", "").strip(_BLANKS)
     scheme, _, rest = authorization.partition(" ")
@@ -56,7 +57,8 @@ def tokens_given(headers: Mapping[str, str], query: Iterable[str]) -> list[bytes
     elif authorization:
         given += [authorization, rest.strip(_BLANKS)]
     by_header = [text.encode("latin-1", "replace") for text in given if text]
-    return by_header + [text.encode("utf-8", "replace") for text in query if text]
+    by_url = query if len(query) == 1 else ()
+    return by_header + [text.encode("utf-8", "replace") for text in by_url if text]
 
 
 def is_held(secret: Secret, given: Iterable[bytes]) -> bool:
