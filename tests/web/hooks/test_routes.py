@@ -213,6 +213,7 @@ async def test_what_is_wrong_gets_4xx_and_changes_nothing(
 ) -> None:
     answer = await hooks.post(f"{path}?token={TOKEN}", body, method, **headers)
     assert answer.status == status
+    assert ("allow" in answer.headers) == (status == 405)
     assert hooks.desk.hints == []
 
 

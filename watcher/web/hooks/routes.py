@@ -97,7 +97,9 @@ class _Door:
         """Event Grid asks whether it may deliver (CloudEvents, "Abuse Protection")."""
         origin = request.headers.get("webhook-request-origin", "")
         if kind.sender.name != "acr" or len(origin) > _LONGEST_ORIGIN:
-            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed")
+            raise Refused(
+                HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", headers={"allow": "POST"}
+            )
         if not is_known:
             self._refuse(request, kind)
         if not f".{origin}".endswith(_EVENT_GRID) or not origin.isascii():
