@@ -168,6 +168,13 @@ def test_who_can_have_no_address_does_not_answer(bench: Bench, host: str) -> Non
     assert complaint["message"].startswith("does not answer")
 
 
+def test_localhost_is_asked_where_the_daemon_listens_and_by_no_other_address(bench: Bench) -> None:
+    """Where the name leads to ::1 as well, anybody may listen there, and would get the token."""
+    port = free_port()
+    listening(bench, port, "localhost")
+    assert f"http://127.0.0.1:{port}/healthz: does not answer" in bench.run("health", code=1).stdout
+
+
 def test_the_token_is_told_only_where_a_daemon_can_be(bench: Bench) -> None:
     """Whoever takes the port of a daemon that is gone must not be given it."""
     tokens: list[str | None] = []

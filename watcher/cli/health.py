@@ -82,7 +82,7 @@ def _address_in(url: str) -> str:
 
 def _address_of(http: HttpSettings) -> str:
     """Where this machine reaches what listens on any address."""
-    host = _ANY_ADDRESS.get(http.host, http.host)
+    host = _ANY_ADDRESS.get(http.address, http.address)
     return f"[{host}]:{http.port}" if ":" in host else f"{host}:{http.port}"
 
 

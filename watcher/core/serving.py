@@ -22,9 +22,15 @@ class HttpSettings(NamedTuple):
     hook_token_file: Path | None = None
 
     @property
+    def address(self) -> str:
+        """The IP address. `localhost` is 127.0.0.1 and nothing that this name may also lead to:
+        there somebody else may listen."""
+        return DEFAULT_HOST if self.host == "localhost" else self.host
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it: then no token is needed."""
-        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        return ipaddress.ip_address(self.address).is_loopback
 
 
 def is_token(content: bytes) -> bool:

@@ -24,7 +24,6 @@ from watcher.web.limits import Limits
 SHED_SECONDS = 60.0
 """How often the log says at most that connections were cut off."""
 
-_LOOPBACK = "127.0.0.1"
 _HINTS = {
     errno.EADDRINUSE: "another program has the port: stop it, or choose another in `http.listen`",
     errno.EACCES: "ports below 1024 need a right of their own: choose one above in `http.listen`",
@@ -49,7 +48,7 @@ class HttpServer:
     def bind(self) -> str:
         """Take the address; it as `HOST:PORT`, with the port that was found for port 0. Raises
         ListenError. From now on clients can connect, and wait for `serve`."""
-        host = _LOOPBACK if self._settings.host == "localhost" else self._settings.host
+        host = self._settings.address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # Only where the protocol is named does asyncio switch Nagle's algorithm off, which would
         # hold each answer's body back for 40 ms.
