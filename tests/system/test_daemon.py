@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.system.watching import Watcher, account, trigger, wait_until
+from watcher.store.sqlite import Store
 from watcher.testing.access import BasicAuth
 from watcher.testing.faults import Action, Change, Fault, Match, Respond
 from watcher.testing.records import Kind
@@ -279,6 +280,29 @@ def test_baseline_beside_a_daemon_fires_nothing(tmp_path: Path, registry: FakeRe
         assert watcher.json("baseline", f"main/{WEB}")["ok"] is True
         assert watcher.json("poll")["polls"][0]["result"] == "unchanged"
         assert watcher.json("executions") == []
+
+
+def test_a_baseline_that_a_daemon_left_undone_takes_nothing_as_seen_later(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    """Both the daemon and who asked it were killed; tags were pushed before the next one starts."""
+    names = [f"acme/r{number}" for number in range(5)]
+    for name in names:
+        registry.push(name, "1.0")
+    document = config(registry, poll=AN_HOUR, repositories=names)
+    document["triggers"] = [trigger("web", "deploy", *names)]
+    watcher = Watcher(tmp_path, document)
+    assert watcher.run("run", "--once").returncode == 0
+    with Store.open(watcher.state) as store:
+        store.request("baseline", {"account": "main", "repository": None})
+    for name in names:
+        registry.push(name, "2.0")
+    with watcher.running() as daemon, Store.open(watcher.state) as store:
+        daemon.wait_for("ready")
+        wait_until(lambda: not store.pending_requests(), "the daemon has answered")
+        assert watcher.json("poll")["ok"] is True
+        daemon.wait_for("execution_finished", times=len(names))
+    assert sorted(run["repository"] for run in watcher.json("executions")) == names
 
 
 def test_cancel_beside_a_daemon_stops_the_stage(tmp_path: Path, registry: FakeRegistry) -> None:

@@ -24,6 +24,11 @@ from watcher.telemetry.events import Event
 
 Place = tuple[str, str]
 
+UNANSWERED = {
+    "error": "the daemon that was asked for a baseline has ended, and may not have made it",
+    "hint": "ask again: what was pushed since then would be taken as seen, too",
+}
+
 
 @dataclass(slots=True)
 class _Open:
@@ -51,6 +56,13 @@ class RequestDesk:
         self._health = health
         self._version: int | None = None
         self._open: list[_Open] = []
+        self._earlier: frozenset[int] = frozenset()
+
+    async def begin(self) -> None:
+        """Before the first look: learn what an earlier process was asked. That may be long ago,
+        and what a baseline takes as seen never fires. Raises StateError."""
+        pending = await self._app.store.run(lambda store: store.pending_requests())
+        self._earlier = frozenset(request.id for request in pending)
 
     async def look(self) -> bool:
         """Serve new requests; True when another process wrote since the last look. Raises
@@ -95,6 +107,9 @@ class RequestDesk:
 
     async def _serve(self, identifier: int, kind: str, payload: Mapping[str, Any]) -> bool:
         """False when it has to be served later, because a reload is under way."""
+        if kind == "baseline" and identifier in self._earlier:
+            await self._finish(identifier, UNANSWERED)
+            return True
         try:
             if kind not in ("poll", "baseline"):
                 await self._finish(identifier, {"rows": await self._shown(kind, payload)})

@@ -96,6 +96,7 @@ class Service:
     async def run(self) -> None:
         """Work until a signal asks to stop."""
         app = self._app
+        await self._requests.begin()
         http = await self._http_server()
         self._handle_signals()
         runner = app.runner()
