@@ -140,6 +140,19 @@ def test_of_bundles_under_way_the_later_one_is_so_after_an_import(
         assert copy.last_good("deploy", "note-0") == bundle(later.id)
 
 
+def test_numbers_that_people_copy_are_not_given_again_after_an_import(
+    path: Path, store: Store, tmp_path: Path
+) -> None:
+    store.reject(REJECTED)
+    (before,) = store.rejections()
+    store.clear_rejections([before.number])
+    import_state(export_state(path), tmp_path / "copy.db")
+    with Store.open(tmp_path / "copy.db") as copy:
+        copy.reject(REJECTED)
+        (after,) = copy.rejections()
+    assert after.number > before.number
+
+
 def test_every_table_but_that_of_requests_is_exported(filled: Path) -> None:
     with closing(sqlite3.connect(filled)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")

@@ -153,6 +153,7 @@ def export_state(path: Path) -> dict[str, Json]:
             "format": FORMAT,
             "schema": schema_version(connection),
             "tables": {table: _export_table(connection, table) for table in TABLES},
+            "numbers": _numbers(connection),
         }
 
 
@@ -167,13 +168,13 @@ def import_state(document: Json, path: Path) -> dict[str, int]:
             f"{path} exists; an import only makes a new state file",
             hint="move it away first, or name another file by `state:` in the config",
         )
-    tables = _tables_of(document)
+    tables, numbers = _tables_of(document), _numbers_of(document)
     draft = draft_of(path)
     with translated(path):
         try:
             build(draft)
             with closing(connect(draft)) as connection:
-                _import_tables(connection, tables)
+                _import_tables(connection, tables, numbers)
             place_new(draft, path)
         except FileExistsError:
             raise UsageError(f"{path} has been made meanwhile; it is left as it is") from None
@@ -212,6 +213,11 @@ def _export_table(connection: sqlite3.Connection, table: str) -> list[dict[str, 
     return [dict(zip(names, map(_to_json, row), strict=True)) for row in cursor]
 
 
+def _numbers(connection: sqlite3.Connection) -> dict[str, Json]:
+    """By table the last number that was given, also where its row is gone: none is given twice."""
+    return dict(connection.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name"))
+
+
 def _to_json(value: object) -> Json:
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
@@ -239,18 +245,29 @@ def _tables_of(document: Json) -> dict[str, list[dict[str, Json]]]:
     return {table: tables[table] for table in TABLES}
 
 
+def _numbers_of(document: Json) -> dict[str, int]:
+    numbers = document.get("numbers")
+    if not isinstance(numbers, dict) or not all(type(n) is int for n in numbers.values()):
+        raise UsageError("the export is incomplete: it does not say which numbers were given")
+    return numbers
+
+
 def _are_rows(rows: Json) -> bool:
     return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
 
 
 def _import_tables(
-    connection: sqlite3.Connection, tables: Mapping[str, Sequence[Mapping[str, Json]]]
+    connection: sqlite3.Connection,
+    tables: Mapping[str, Sequence[Mapping[str, Json]]],
+    numbers: Mapping[str, int],
 ) -> None:
     with transaction(connection):
         for table, rows in tables.items():
             known = _columns(connection, table)
             for row in rows:
                 _insert(connection, table, known, row)
+        connection.execute("DELETE FROM sqlite_sequence")
+        connection.executemany("INSERT INTO sqlite_sequence VALUES (?, ?)", numbers.items())
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> frozenset[str]:
