@@ -124,6 +124,21 @@ async def test_what_never_shows_is_looked_for_a_few_times_and_then_as_ever(tmp_p
         assert len(await work.after(EVERY.total_seconds() * 1.1, 1)) == 1
 
 
+async def test_looks_in_vain_during_an_outage_do_not_put_off_the_schedule(tmp_path: Path) -> None:
+    """Five within a minute would else make the schedule as slow as five failures of its own."""
+    async with working(tmp_path, "acme/web", catalog=False) as work:
+        work.registry.push("acme/web", "v1")
+        await started(work)
+        work.registry.fault(Fault(match=Match(kind=Kind.TAGS), action=Respond(502)))
+        work.watch.hint(WEB)
+        for pause in (0.0, *PAUSES):
+            assert len(await work.after(pause, 1)) == 1
+        work.registry.clear_faults()
+        work.registry.push("acme/web", "v2")
+        (outcome,) = await work.after(EVERY.total_seconds(), 1)
+        assert [change.tag for change in outcome.changes] == ["v2"]
+
+
 @pytest.mark.parametrize(
     "hint",
     [

@@ -211,10 +211,13 @@ class AccountWatch:
             self._look_when_allowed(status, parked_until)
             self._board.touch(status)
             return
+        is_asked_for, failures = is_nudged or self._is_hinted(repository), status.failures
         named = hinted.begin(started) if hinted is not None else frozenset()
         outcome = await self.poller.poll(
             repository, Purpose.DETECT, priority, named=None if is_nudged else named
         )
+        if is_asked_for and status.failures > failures:
+            status.failures = max(failures, 1)  # many in one outage are no longer outage
         self._timetable.put_off(status, started, outcome.until)
         self._on_outcome(outcome)
         if outcome.until is not None:
