@@ -514,12 +514,19 @@ async def test_row_24_a_refused_password_rests_until_it_changes(auth: Auth) -> N
         assert await it.tags() == ("1.0",)
 
 
-async def test_row_24_a_refused_password_is_tried_again_later() -> None:
+@pytest.mark.parametrize(
+    "passed",
+    [
+        pytest.param(61.0, id="a minute later"),
+        pytest.param(-365 * 86_400.0, id="when the clock was a year ahead and is set right"),
+    ],
+)
+async def test_row_24_a_refused_password_is_tried_again_later(passed: float) -> None:
     async with place(BearerAuth(users={"acme": "not yet set"}), known()) as it:
         with pytest.raises(AuthenticationFailed):
             await it.tags()
         it.registry.auth = BearerAuth(users=USERS)
-        it.clock.now += 61
+        it.clock.now += passed
         assert await it.tags() == ("1.0",)
 
 

@@ -230,6 +230,22 @@ async def test_what_was_parked_before_the_clock_was_set_back_a_year_is_not_parke
         assert limits.parking.blocked() == {HOST: clock.now + 60}
 
 
+async def test_a_clock_that_is_set_back_some_hours_parks_nobody_for_as_long() -> None:
+    clock = Clock()
+    earlier = HostLimits(clock=clock)
+    earlier.parking.park(HOST, 60)
+    later = HostLimits(clock=clock, blocked=earlier.parking.blocked())
+    clock.now -= 30
+    for limits in (earlier, later):
+        assert limits.blocked_until(account()) == clock.now + 90, "half a minute is no matter"
+    clock.now -= 5 * 3600
+    for limits in (earlier, later):
+        assert limits.parking.blocked() == {}
+        async with limits.lane(account()).turn():
+            limits.parking.park(HOST, 60)
+        assert limits.blocked_until(account()) == clock.now + 60
+
+
 async def test_who_waits_is_told_at_once_that_its_host_is_parked() -> None:
     clock = Clock()
     limits = HostLimits(clock=clock)

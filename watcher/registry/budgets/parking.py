@@ -12,6 +12,8 @@ FIRST_PARK = 30.0
 LONGEST_UNTOLD_PARK = 3600.0
 LONGEST_PARK = 24 * 3600.0
 """Seconds. What is parked for longer was so before the clock was set back, and is not heeded."""
+SET_BACK = 60.0
+"""Seconds that the clock has to lose since something was parked, for that not to be heeded."""
 
 _GOOD_ANSWERS_PER_STEP = 5  # that many take one of the refusals without a time back
 
@@ -29,6 +31,7 @@ class Parking:
         self.count = 0
         self._clock = clock
         self._until = dict(blocked)
+        self._told_at = {key: clock() for key in blocked}
         self._on_park = on_park
         self._refusals: dict[str, float] = {}
 
@@ -40,7 +43,7 @@ class Parking:
         """What is parked now: host (`quay.io`) or account (`quay.io/NAME`), as a whole or for one
         kind of requests (`quay.io (native)`) -> epoch seconds."""
         now = self._clock()
-        return {key: until for key, until in self._until.items() if _holds(until, now)}
+        return {key: until for key, until in self._until.items() if self._holds(key, now)}
 
     def knows(self, keys: Iterable[str]) -> bool:
         """Whether one of these keys has ever been parked."""
@@ -49,8 +52,7 @@ class Parking:
     def until(self, keys: Iterable[str]) -> float | None:
         """Until when (epoch seconds) the last of these keys is parked; None where none is."""
         now = self._clock()
-        times = (self._until.get(key, 0.0) for key in keys)
-        return max((until for until in times if _holds(until, now)), default=None)
+        return max((self._until[key] for key in keys if self._holds(key, now)), default=None)
 
     def park(self, key: str, seconds: float | None) -> float:
         """Leave a host or account alone; without a wish of its own, ever longer. What was under
@@ -65,9 +67,9 @@ class Parking:
 
     def park_until(self, key: str, until: float) -> float:
         """Leave it alone until a moment (epoch seconds), or the later one that it had: given."""
-        known = self._until.get(key, 0.0)
-        if until > known or not _holds(known, self._clock()):
-            self._until[key] = until
+        now = self._clock()
+        if until > self._until.get(key, 0.0) or not self._holds(key, now):
+            self._until[key], self._told_at[key] = until, now
             self.count += 1
             self._on_park(key)
         return self._until[key]
@@ -88,7 +90,7 @@ class Parking:
         else:
             del self._refusals[key]
 
-
-def _holds(until: float, now: float) -> bool:
-    """Whether what was parked until a moment is so still."""
-    return now < until <= now + LONGEST_PARK
+    def _holds(self, key: str, now: float) -> bool:
+        """Whether it is parked still."""
+        is_parked = now < self._until.get(key, 0.0) <= now + LONGEST_PARK
+        return is_parked and now >= self._told_at[key] - SET_BACK

@@ -46,6 +46,10 @@ class _Refusal(NamedTuple):
     until: float
     pause: float
 
+    def holds(self, now: float) -> bool:
+        """Whether it rests still; a clock that was set back does not make it rest for longer."""
+        return 0 < self.until - now < self.pause + 1
+
 
 class Logins:
     """The credential and the tokens of one account."""
@@ -150,7 +154,7 @@ class Logins:
     def check_refusal(self, credential: Credential) -> None:
         """Raise AuthenticationFailed while the credential rests after a refusal."""
         refusal = self._refusal
-        if refusal and refusal.credential == credential and self._clock() < refusal.until:
+        if refusal and refusal.credential == credential and refusal.holds(self._clock()):
             raise self.failed(refusal.message, "it is tried again when it changes, or later")
 
     def refuse(self, credential: Credential, error: AuthenticationFailed) -> AuthenticationFailed:
