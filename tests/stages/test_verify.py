@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -43,6 +44,22 @@ async def test_answers_must_stay_good(
     outcome = await verify(make_context(time=time), receiver.url, **{"for": lasting})
     assert outcome == Done({"looks": looks})
     assert time.moment - START == timedelta(seconds=seconds)
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_wait_for_as_long(
+    receiver: Receiver, make_context: ContextMaker
+) -> None:
+    """The stage's time-out would strike, and a good deployment be rolled back for it."""
+    time, lost = FakeTime(), [timedelta(minutes=5)]
+    receiver.replies = [GOOD]
+
+    async def sleep(seconds: float) -> None:
+        await time.sleep(seconds)
+        if lost:
+            time.moment -= lost.pop()
+
+    context = replace(make_context(time=time), sleep=sleep)
+    assert await verify(context, receiver.url, **{"for": "10s"}) == Done({"looks": 4})
 
 
 @pytest.mark.parametrize(

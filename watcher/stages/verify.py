@@ -61,8 +61,9 @@ class VerifyStage:
             if fault and fault != last_fault:
                 context.log.line(fault)
             last_fault = fault
-            good_since = None if fault else good_since or context.now()
-            left = _left(good_since, lasting, context.now())
+            now = context.now()
+            good_since = None if fault else min(good_since or now, now)  # the clock may be set back
+            left = _left(good_since, lasting, now)
             if left is not None and left <= timedelta():
                 return Done({"looks": looks})
             await context.sleep(min(left or interval, interval).total_seconds())
