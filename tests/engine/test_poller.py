@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -430,6 +431,35 @@ async def test_signatures_are_no_changes_unless_the_account_says_so(bench: Bench
     assert (await bench.poll()).changes == ()
     bench.start(include_artifacts=True)
     assert len((await bench.poll()).changes) == 1
+
+
+@pytest.mark.parametrize("point", ["poll.before_commit", "poll.after_commit"])
+async def test_a_poll_that_is_given_up_while_it_is_written_hides_nothing_from_the_next(
+    bench: Bench, point: str
+) -> None:
+    """The transaction goes on: a reload does not wait for it, nor does the time-out of a poll."""
+    bench.use([replace(ON_NEW, changes=frozenset({ChangeKind.NEW, ChangeKind.DELETED}))])
+    await bench.poll()
+    reached, go_on = Event(), Event()
+
+    def hold(at: str) -> None:
+        if at == point:
+            reached.set()
+            go_on.wait(10)
+
+    await bench.store.close()
+    bench.store = ThreadedStore(lambda: Store.open(bench.path, fault=hold))
+    bench.start(bench.board)
+    bench.registry.push(REPOSITORY, "v2")
+    poll = asyncio.create_task(bench.poll())
+    await asyncio.to_thread(reached.wait, 10)
+    poll.cancel()
+    go_on.set()
+    await asyncio.gather(poll, return_exceptions=True)
+    bench.registry.delete_tag(REPOSITORY, "v2")
+    outcome = await bench.poll()
+    assert [(change.kind, change.tag) for change in outcome.changes] == [(ChangeKind.DELETED, "v2")]
+    assert await bench.queued() == [("release", "v2"), ("release", "v2")]
 
 
 async def test_when_another_process_records_first_nothing_fires_twice_and_nothing_fails(

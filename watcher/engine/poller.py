@@ -184,7 +184,7 @@ class Poller:
         belief = diff.assess(known, look.sighting.tags, now=now, interval=self._interval)
         if belief is not None:
             if belief != known.quarantine and purpose is not Purpose.DRY_RUN:
-                await self._record(record_of_doubt(status, now, belief))
+                await self._record(record_of_doubt(status, now, belief), status)
             return self._outcome(status, PollResult.QUARANTINED, tags=status.tags)
         await _let_others(known)
         found = await self._detector.find(
@@ -225,7 +225,7 @@ class Poller:
         executions: tuple[str, ...] = ()
         generation = known.generation
         if says_something(record, known):
-            executions = await self._record(record)
+            executions = await self._record(record, status)
             self._report.tell(record)
             generation += 1
         if generation >= status.generation:
@@ -259,7 +259,10 @@ class Poller:
     async def _rejections(self) -> Sequence[Rejection]:
         return await self._store.run(lambda store: store.rejections())
 
-    async def _record(self, record: PollRecord) -> tuple[str, ...]:
+    async def _record(self, record: PollRecord, status: RepositoryStatus) -> tuple[str, ...]:
+        """Whoever gives up meanwhile does not learn what is stored then: a listing equal to the
+        one before proves nothing any more."""
+        status.fingerprint = status.mark = None
         return await self._store.run(lambda store: store.record_poll(record))
 
     def _applying(self, repository: str) -> _Applying:
