@@ -222,6 +222,28 @@ def test_a_trouble_that_lasts_is_told_again_at_its_time(store: Store, clock: Clo
     assert [(m.notifier, m.count) for m in reminders] == [("ops", 1), ("ops", 1)]
 
 
+@pytest.mark.parametrize(
+    ("begun", "looked"),
+    [
+        pytest.param(timedelta(), timedelta(days=365), id="told again by a clock a year ahead"),
+        pytest.param(timedelta(days=365), timedelta(days=365), id="begun by such a clock"),
+    ],
+)
+def test_who_is_told_again_does_not_wait_until_the_time_of_a_wrong_clock_comes(
+    begun: timedelta, looked: timedelta, store: Store, clock: Clock
+) -> None:
+    hourly = OPS._replace(remind=timedelta(hours=1))
+    clock.now = NOW + looked
+    store.outbox.settle([stale(since=(NOW + begun).timestamp())], [])
+    told(store, hourly)
+    clock.now = NOW + timedelta(days=1)
+    before = len(told(store, hourly))
+    for _ in range(3):
+        clock.passes(hours=1, seconds=1)
+        told(store, hourly)
+    assert sum(m.count for m in told(store, hourly)) - before >= 2
+
+
 def test_only_who_wants_it_is_told(store: Store) -> None:
     store.outbox.settle([stale()], [])
     here = Notifier(name="here", accounts=frozenset({ACCOUNT}))

@@ -38,16 +38,15 @@ def fill(db: sqlite3.Connection, audience: Audience, now: float) -> None:
         reminded = list(audience.reminded(trouble, looked, now))
         for notifier in reminded:
             _add(db, notifier, trouble.reminder(now), now)
-        if reminded:
+        if reminded or looked > now:  # a clock was set back: it is counted from now on
             notices.note_look(db, trouble, now)
 
 
 def is_to_fill(db: sqlite3.Connection, audience: Audience, now: float) -> bool:
     """Whether `fill` would do anything; only reads."""
     return notices.any_pending(db) or any(
-        True
+        looked > now or any(audience.reminded(trouble, looked, now))
         for trouble, looked in notices.looked_at(db)
-        for _ in audience.reminded(trouble, looked, now)
     )
 
 

@@ -88,8 +88,9 @@ def looked_at(db: sqlite3.Connection) -> list[tuple[Trouble, float]]:
 
 
 def note_look(db: sqlite3.Connection, trouble: Trouble, now: float) -> None:
+    """What a clock that was set back says began in the future began now, as far as is known."""
     db.execute(
-        "UPDATE trouble SET looked = ? WHERE event = ? AND subject = ?",
+        "UPDATE trouble SET looked = ?1, since = min(since, ?1) WHERE event = ?2 AND subject = ?3",
         (now, trouble.event, trouble.subject),
     )
 
