@@ -21,7 +21,7 @@ OFTEN = timedelta(milliseconds=40)  # a quarter of it is how often the daemon is
 
 @asynccontextmanager
 async def supervised(
-    directory: Path, running: int = 0
+    directory: Path, running: int = 0, log: Log | None = None
 ) -> AsyncIterator[tuple[Patient, ServiceManagerSocket]]:
     """A daemon that has polled once and is ready."""
     async with patient(directory) as daemon:
@@ -31,7 +31,7 @@ async def supervised(
                 daemon.vitals,
                 {"main": daemon.watch},
                 lambda: running,
-                log=Log("error", stream=StringIO()),
+                log=log or Log("error", stream=StringIO()),
                 clock=lambda: daemon.clocks.wall,
                 monotonic=lambda: daemon.clocks.steady,
             )
@@ -76,3 +76,13 @@ async def test_executions_that_run_are_counted(tmp_path: Path) -> None:
         assert line.startswith("1 account, 1 repository: 1 ok; next poll in ")
         assert line.endswith(" s; 2 executions running")
     assert WEB not in line  # names are for those who ask
+
+
+async def test_log_lines_that_are_lost_are_counted_while_the_log_can_t_say_so(
+    tmp_path: Path,
+) -> None:
+    stream = StringIO()
+    stream.close()
+    async with supervised(tmp_path, log=Log("info", "json", stream)) as (_, heard):
+        (line,) = heard.statuses()
+        assert line.endswith("; 1 log line lost")  # `ready`

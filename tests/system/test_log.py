@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import resource
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +123,59 @@ def test_a_stderr_that_nobody_reads_any_more_stops_nothing(
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
+
+
+LEAST_ROOM = 4096
+"""Bytes that the kernel's smallest pipe holds."""
+
+
+@contextmanager
+def unread(watcher: Watcher) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon whose log nobody reads for now, though the pipe is open."""
+    command = watcher.command("run", "--log-format", "json")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        assert process.stderr is not None
+        fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, LEAST_ROOM)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run_more_than_the_pipe_holds(watcher: Watcher, registry: FakeRegistry) -> int:
+    """How many tags ran; each of them is more than 300 bytes of log."""
+    number = 2 * LEAST_ROOM // 300
+    for tag in range(number):
+        registry.push(WEB, f"1.{tag}")
+    wait_until(lambda: len(runs(watcher)) == number, "they ran", every=0.5)
+    registry.push(WEB, "2.0")
+    wait_until(lambda: len(runs(watcher)) == number + 1, "polling goes on", every=0.5)
+    return number + 1
+
+
+def test_a_reader_that_hangs_stops_nothing_and_gets_every_line_in_order_when_it_reads_again(
+    watcher: Watcher, registry: FakeRegistry
+) -> None:
+    with unread(watcher) as process:
+        number = run_more_than_the_pipe_holds(watcher, registry)
+        process.terminate()
+        assert process.stderr is not None
+        said = [json.loads(line) for line in process.stderr.read().splitlines()]
+        assert process.wait(PATIENCE) == 0
+    ended = [line["execution"] for line in said if line["event"] == "execution_finished"]
+    assert sorted(ended) == sorted(runs(watcher))
+    assert len(ended) == number
+    assert [line["timestamp"] for line in said] == sorted(line["timestamp"] for line in said)
+    assert said[-1]["event"] == "stopped"
+
+
+def test_a_reader_that_hangs_for_ever_keeps_no_daemon_from_its_end(
+    watcher: Watcher, registry: FakeRegistry
+) -> None:
+    with unread(watcher) as process:
+        run_more_than_the_pipe_holds(watcher, registry)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_log_file_that_can_t_be_opened_is_an_error_of_the_command(watcher: Watcher) -> None:

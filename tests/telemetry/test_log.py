@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -168,6 +169,56 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_spoils_only_that_line(tmp_p
     assert len(torn) == 20
     assert json.loads(fourth)["account"] == 4
     assert json.loads(resumed)["lost"] == 2
+
+
+def test_what_a_reader_that_hangs_leaves_no_room_for_is_said_where_it_is_missing() -> None:
+    reading, writing = os.pipe()
+    with open(writing, "w") as stream, open(reading) as reader:
+        log = Log("info", "json", stream)
+        with log.in_background():
+            for number in range(300):
+                log.info(Event.CATALOG_READ, account=number, error="x" * 10_000)
+            lost = log.lost
+            taken = 300 - lost
+            said = [json.loads(reader.readline()) for _ in range(taken + 1)]
+            say(log, 300)
+            said.append(json.loads(reader.readline()))
+    assert 0 < lost < 300
+    assert [line.get("account") for line in said] == [*range(taken), None, 300]
+    assert (said[taken]["event"], said[taken]["lost"]) == ("log_resumed", lost)
+    assert said[taken]["error"] == "lines were taken too slowly, or not at all"
+
+
+def test_what_fails_in_the_background_is_counted_and_said_as_well() -> None:
+    stream = Full()
+    log = Log("info", "json", stream=stream)
+    with log.in_background():
+        say(log, 1, 2, 3)
+    assert log.lost == 3
+    stream.full = False
+    with log.in_background():
+        say(log, 4, 5)
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line.get("lost")) for line in said] == [
+        ("catalog_read", None),
+        ("log_resumed", 3),
+        ("catalog_read", None),
+    ]
+
+
+def test_a_reader_that_hangs_keeps_the_end_waiting_for_two_seconds_at_most() -> None:
+    reading, writing = os.pipe()
+    with open(reading) as reader, open(writing, "w") as stream:
+        log = Log("info", "json", stream)
+        began = time.monotonic()
+        with log.in_background():
+            for number in range(10):
+                log.info(Event.CATALOG_READ, account=number, error="x" * 10_000)
+        assert 1 < time.monotonic() - began < 10
+        say(log, 10)
+        assert log.lost == 1
+        said = [json.loads(reader.readline())["account"] for _ in range(10)]  # lets its thread end
+    assert said == [*range(10)]
 
 
 STDERR = """

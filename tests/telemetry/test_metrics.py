@@ -39,6 +39,7 @@ from watcher.errors import StateUnwritable
 from watcher.stages.base import StageContext
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
+from watcher.telemetry.events import Event
 from watcher.telemetry.families import PREFIX, Count, Reading, Timing
 from watcher.telemetry.log import Log
 from watcher.telemetry.metrics import PrometheusMeter
@@ -179,6 +180,14 @@ async def stuck(observed: Observed) -> None:
     )
 
 
+async def a_log_that_takes_nothing(observed: Observed) -> None:
+    stream = StringIO()
+    stream.close()
+    observed.app.log = Log("info", "json", stream)
+    for _ in range(2):
+        observed.app.log.info(Event.CONFIG_LOADED)
+
+
 async def bad_config(observed: Observed) -> None:
     observed.write({**observed.document, "pipelines": "none"})
 
@@ -227,6 +236,7 @@ CASES = {
             row("event_loop_lag_seconds_count", some),
             row("webhook_deliveries_total", 0, sender="quay", outcome="polled"),
             row("webhook_deliveries_lost_total", 0),
+            row("log_lines_lost_total", 0),
             row("config_reloads_total", 0, result="rejected"),
             row("config_last_reload_successful", 1),
             row("config_last_reload_success_timestamp_seconds", recent),
@@ -245,6 +255,9 @@ CASES = {
             row("stage_seconds_sum", some, type="command", status="SUCCEEDED"),
             row("tags", 3, account="main"),
         ),
+    ),
+    "a log that takes no line": Case(
+        act=a_log_that_takes_nothing, rows=(row("log_lines_lost_total", 2),)
     ),
     "a run that fails": Case(
         settings={"stages": [{"command": ["false"]}]},

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from watcher.config.load import Config
     from watcher.daemon.once import PassReport
+    from watcher.telemetry.log import Log
 
 
 @command("run", short_help="Watch: as a daemon, or --once.")
@@ -43,15 +44,17 @@ def run(invocation: Invocation, once: bool, dry_run: bool) -> int:
     from watcher.cli.templates import check_expressions
     from watcher.daemon.service import run as serve
 
+    log = open_log(invocation)
+
     def load() -> Config:
         config = load_config(invocation)
         check_expressions(config)
-        _warn_of_unheeded(config)
+        _log_unheeded(config, log)
         return config
 
     return serve(
         load,
-        log=open_log(invocation),
+        log=log,
         clock=time.time,
         environment=os.environ,
         command="watcher run",
@@ -89,11 +92,21 @@ def _name_parked(report: PassReport, config: Config, now: datetime) -> None:
 
 
 def _warn_of_unheeded(config: Config) -> None:
-    """Once for each start of the daemon, and where a pass has something to say: cron mails it."""
+    """Where a pass has something to say: cron mails it."""
     from watcher.cli.unheeded import unheeded
 
     for key in unheeded(config.accounts):
         warn(f"account {key.account.name}: {key.message}", key.hint)
+
+
+def _log_unheeded(config: Config, log: Log) -> None:
+    """At the start of the daemon and with each reload, which must not wait for stderr."""
+    from watcher.cli.unheeded import unheeded
+    from watcher.telemetry.events import Event
+
+    for key in unheeded(config.accounts):
+        name = key.account.name
+        log.warning(Event.CONFIG_UNHEEDED, account=name, message=key.message, hint=key.hint)
 
 
 def _is_news(report: PassReport) -> bool:

@@ -49,6 +49,7 @@ class Exposition:
         samples += readings.of_credentials(app)
         samples += readings.of_health(app, self._health())
         samples += readings.of_config(app)
+        samples += readings.of_log(app)
         self._expect()
         return await asyncio.to_thread(self._meter.exposition, samples, openmetrics=openmetrics)
 

@@ -1,5 +1,5 @@
 """What `/metrics` reads of a running daemon when it is asked: repositories, hosts, credentials,
-config. Each function gives samples of what is in memory; nothing is asked of anybody.
+config, log. Each function gives samples of what is in memory; nothing is asked of anybody.
 """
 
 from __future__ import annotations
@@ -121,3 +121,7 @@ def of_config(app: App) -> Iterator[Sample]:
     yield Sample(Reading.BUILD, 1, (__version__,))
     yield Sample(Reading.CONFIG_OK, app.config_is_current)
     yield Sample(Reading.CONFIG_LOADED, app.config_loaded)
+
+
+def of_log(app: App) -> Iterator[Sample]:
+    yield Sample(Reading.LOG_LINES_LOST, app.log.lost)

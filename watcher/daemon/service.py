@@ -282,18 +282,19 @@ def run(
 
     log.capture_libraries()
     sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        asyncio.run(work())
-    except WatcherError as error:
-        manager.status(str(error))
-        raise
-    except BaseExceptionGroup as group:
-        known = group.subgroup((StateError, ConfigError))
-        if known is not None:
-            manager.status(str(_first(known)))
-            raise _first(known) from group
-        log.error(Event.INTERNAL_ERROR, error=repr(_first(group)))
-        return 1
+    with log.in_background():
+        try:
+            asyncio.run(work())
+        except WatcherError as error:
+            manager.status(str(error))
+            raise
+        except BaseExceptionGroup as group:
+            known = group.subgroup((StateError, ConfigError))
+            if known is not None:
+                manager.status(str(_first(known)))
+                raise _first(known) from group
+            log.error(Event.INTERNAL_ERROR, error=repr(_first(group)))
+            return 1
     return 0
 
 

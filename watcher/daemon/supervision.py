@@ -153,6 +153,8 @@ class Supervision:
             parts.append(f"no answer yet of {', '.join(unanswered)}")
         if self._stuck:
             parts.append(f"stands still: {', '.join(sorted(self._stuck))}")
+        if lost := self._log.lost:
+            parts.append(f"{_counted(lost, 'log line')} lost")
         if self._refused is not None:
             parts.append(f"the new config is refused, the one before holds: {self._refused}")
         return "; ".join(parts)

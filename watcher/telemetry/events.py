@@ -14,6 +14,7 @@ class Event(StrEnum):
     STOPPED = "stopped"
     CONFIG_LOADED = "config_loaded"
     CONFIG_REJECTED = "config_rejected"
+    CONFIG_UNHEEDED = "config_unheeded"
     CATALOG_READ = "catalog_read"
     CATALOG_FAILED = "catalog_failed"
     REGISTRY_RECOGNISED = "registry_recognised"

@@ -228,6 +228,11 @@ class Reading(Enum):
         "state_bytes",
         "Size of the state file with its write-ahead log; shorten `retention` if it only grows.",
     )
+    LOG_LINES_LOST = Family(
+        "log_lines_lost_total",
+        "Log lines that could not be written: whoever takes them hangs, the disk is full, nobody "
+        "is there. `log_resumed` says how many, and why, when the log goes on.",
+    )
     CONFIG_OK = Family(
         "config_last_reload_successful",
         "1 when the config on disk is the one that runs, 0 when it was rejected.",

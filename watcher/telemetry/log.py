@@ -9,17 +9,21 @@ forge a line.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from watcher.telemetry.events import Event
 
 if TYPE_CHECKING:
-    from watcher.telemetry.sinks import Sink
+    from watcher.telemetry.sinks import BackgroundSink, Sink, Target
 
 PRIVATE_THREAD = "private"
 """The name of threads whose libraries know secrets: what they log is not written."""
+SECONDS_TO_END = 2.0
+"""How long the end of the process waits for a log that takes its last lines slowly, or never."""
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -28,7 +32,8 @@ class Log:
 
     `file` is opened at once, which may raise OSError; without one lines go to `stream`, or to
     stderr. From then on no line raises anything: what could not be written is counted, and said
-    (`log_resumed`) as soon as something can be written again.
+    (`log_resumed`) as soon as something can be written again. Each waits until it is written, but
+    `in_background`.
     """
 
     def __init__(
@@ -41,8 +46,10 @@ class Log:
         self._level = LEVELS[level]
         self._style = style
         self._stream = stream
-        self._sink = _file_sink(file) if file is not None else None
-        self._writer: Any = None
+        self._target = _file_target(file) if file is not None else None
+        self._direct: Sink | None = None
+        self._background: BackgroundSink | None = None
+        self._renderer: Any = None
 
     def debug(self, event: Event, **keys: object) -> None:
         self._write(10, event, keys)
@@ -64,20 +71,47 @@ class Log:
         for chatty in ("httpx", "httpcore", "urllib3", "apscheduler"):
             logging.getLogger(chatty).setLevel(max(self._level, logging.WARNING))
 
+    @contextmanager
+    def in_background(self) -> Iterator[None]:
+        """Let nobody who logs wait for where the lines go, inside the block: they are written by
+        a thread, and at the end those that are left within SECONDS_TO_END. For the daemon."""
+        from watcher.telemetry.sinks import BackgroundSink
+
+        self._background = BackgroundSink(self._opened())
+        try:
+            yield
+        finally:
+            if self._background.end(SECONDS_TO_END):
+                self._background = None
+
+    @property
+    def lost(self) -> int:
+        """How many lines could not be written so far."""
+        sink = self._background or self._direct
+        return sink.lost if sink is not None else 0
+
     def _write(self, level: int, event: Event, keys: Mapping[str, object]) -> None:
         if level < self._level:
             return
-        sink = self._sink = self._sink or _stream_sink(self._stream)
-        lost = sink.lost
-        self._line(sink, level, event, keys)
-        if lost and sink.lost == lost:
-            sink.lost = 0
-            self._line(sink, 30, Event.LOG_RESUMED, {"lost": lost, "error": sink.reason})
+        sink = self._background or self._opened()
+        sink.put(self._line(level, event, keys))
 
-    def _line(self, sink: Sink, level: int, event: Event, keys: Mapping[str, object]) -> None:
-        if self._writer is None:
-            self._writer = _writer(self._style, sink)
-        self._writer.log(level, event.value, **{k: v for k, v in keys.items() if v is not None})
+    def _opened(self) -> Sink:
+        from watcher.telemetry.sinks import Sink, target_of
+
+        if self._direct is None:
+            self._target = self._target or target_of(self._stream)
+            self._direct = Sink(self._target, self._resumed)
+        return self._direct
+
+    def _resumed(self, lost: int, reason: str) -> str:
+        return self._line(30, Event.LOG_RESUMED, {"lost": lost, "error": reason})
+
+    def _line(self, level: int, event: Event, keys: Mapping[str, object]) -> str:
+        if self._renderer is None:
+            self._renderer = _renderer(self._style, self._target)
+        said = {key: value for key, value in keys.items() if value is not None}
+        return f"{self._renderer.log(level, event.value, **said)}\n"
 
 
 class _LibraryHandler(logging.Handler):
@@ -116,34 +150,30 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _file_sink(file: Path) -> Sink:
-    from watcher.telemetry.sinks import FileTarget, Sink
+def _file_target(file: Path) -> Target:
+    from watcher.telemetry.sinks import FileTarget
 
-    return Sink(FileTarget(file))
-
-
-def _stream_sink(stream: TextIO | None) -> Sink:
-    from watcher.telemetry.sinks import Sink, target_of
-
-    return Sink(target_of(stream))
+    return FileTarget(file)
 
 
-def _writer(style: str, sink: Sink) -> Any:
+def _renderer(style: str, target: Target | None) -> Any:
+    """Makes lines of events, and returns them."""
     import structlog
 
-    renderer: Any
+    shape: Any
     if style == "json":
-        renderer = structlog.processors.JSONRenderer()
+        shape = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sink.isatty(), sort_keys=False)
+        colors = target is not None and target.isatty()
+        shape = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False)
     return structlog.wrap_logger(
-        structlog.PrintLogger(sink),  # type: ignore[arg-type]  # it writes and flushes, no more
+        structlog.ReturnLogger(),
         wrapper_class=structlog.make_filtering_bound_logger(0),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _clean,
-            renderer,
+            shape,
         ],
     )
 

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from watcher.telemetry.families import Count, Family, Reading, Timing
 from watcher.telemetry.meter import Meter
 
-COUNTERS = frozenset({Reading.TRANSACTIONS})
+COUNTERS = frozenset({Reading.TRANSACTIONS, Reading.LOG_LINES_LOST})
 
 
 class Sample(NamedTuple):

@@ -1,17 +1,27 @@
 """Where log lines go: stderr, a stream, or a file that may be moved away. A line that can't be
-written is counted and never raised: a full disk or a closed pipe stops no poll and no stage.
-Used by `log` only.
+written is counted and never raised: a full disk or a closed pipe stops no poll and no stage, nor,
+in the daemon, one that is open and takes nothing. Used by `log` only.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import sys
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TextIO
 
 FILE_MODE = 0o640
+ROOM = 1_000_000
+"""Characters of lines that may wait for their turn: some thousands."""
+
+HANGS = "lines were taken too slowly, or not at all"
+
+Resumed = Callable[[int, str], str]
+"""Makes the line about so many lost ones, and why."""
 
 
 class Target(Protocol):
@@ -23,35 +33,100 @@ class Target(Protocol):
 
 
 class Sink:
-    """What structlog prints to. `lost` lines could not be written since the last that could;
-    `reason` says why."""
+    """Puts lines where they go. What can't be written is counted, and said by a line of `resumed`,
+    given the number and the reason, as soon as something can be. `lost` is the number so far."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, resumed: Resumed) -> None:
         self._target = target
-        self._text = ""
+        self._resumed = resumed
+        self._unsaid = 0
+        self._reason = ""
         self.lost = 0
-        self.reason = ""
 
-    def write(self, text: str) -> None:
-        self._text += text
+    def put(self, text: str) -> None:
+        if self._takes(text):
+            self.say_lost()
+        else:
+            self.lost += 1
+            self._unsaid += 1
 
-    def flush(self) -> None:
-        """The line is whole."""
-        text, self._text = self._text, ""
-        if not text:
-            return
+    def leave_out(self, number: int, reason: str) -> None:
+        """Say of so many lines, which were never put here, that they are lost."""
+        self._unsaid, self._reason = self._unsaid + number, reason
+        self.say_lost()
+
+    def say_lost(self) -> None:
+        if self._unsaid and self._takes(self._resumed(self._unsaid, self._reason)):
+            self._unsaid = 0
+
+    def _takes(self, text: str) -> bool:
         try:
             self._target.put(text)
         except OSError as error:
-            self._lose(error.strerror or str(error))
+            self._reason = error.strerror or str(error)
+            return False
         except ValueError as error:
-            self._lose(str(error))
+            self._reason = str(error)
+            return False
+        return True
 
-    def isatty(self) -> bool:
-        return self._target.isatty()
 
-    def _lose(self, reason: str) -> None:
-        self.lost, self.reason = self.lost + 1, reason
+class BackgroundSink:
+    """Puts lines into a sink by a thread of its own, in their order, so that whoever logs waits
+    neither for a reader that hangs nor for a disk. What is more than `room` characters ahead of
+    the thread is lost, and said where it is missing. For all threads.
+
+    Its lock can be taken again by who holds it: a collected object may log in any line of it.
+    """
+
+    def __init__(self, sink: Sink, room: int = ROOM) -> None:
+        self._sink = sink
+        self._room = room
+        self._lock = threading.RLock()
+        self._lines: list[str] = []
+        self._size = 0
+        self._left_out = 0
+        self._lost = 0
+        self._ends = False
+        self._turns: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> int:
+        return self._lost + self._sink.lost
+
+    def put(self, text: str) -> None:
+        with self._lock:
+            is_full = self._lines and self._size + len(text) > self._room
+            if is_full or self._ends:
+                self._left_out += 1
+                self._lost += 1
+                return
+            self._lines.append(text)
+            self._size += len(text)
+        self._turns.put(None)
+
+    def end(self, seconds: float) -> bool:
+        """Take nothing more, and wait so long at most until all that was taken is written;
+        whether it is."""
+        with self._lock:
+            self._ends = True
+        self._turns.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        ends = False
+        while not ends:
+            self._turns.get()
+            with self._lock:
+                lines, left_out, ends = self._lines, self._left_out, self._ends
+                self._lines, self._size, self._left_out = [], 0, 0
+            for line in lines:
+                self._sink.put(line)
+            if left_out:
+                self._sink.leave_out(left_out, HANGS)
 
 
 class StreamTarget:
