@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -169,6 +170,7 @@ def context_of(execution: Execution, index: int, log: StageLog) -> StageContext:
         children=Nothing(),
         http=_no_http,
         now=utc_now,
+        monotonic=time.monotonic,
         sleep=asyncio.sleep,
         clusters=Nothing(),
         deployments=Nothing(),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -57,6 +58,23 @@ class Worker:
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
         outcome: StageOutcome = await self._work(context)
         return outcome
+
+
+@asynccontextmanager
+async def working(runner: EmbeddedRunner) -> AsyncIterator[None]:
+    """The runner works inside the block, and is stopped in order at its end."""
+    running = asyncio.create_task(runner.run())
+    try:
+        yield
+    finally:
+        await runner.close()
+        await running
+
+
+async def waits_for(bench: Bench, new: NewExecution, least: timedelta) -> bool:
+    """Whether the run's wait is over so long from now, or later."""
+    (stage,) = (await bench.get(new.id)).stages
+    return stage.wake is not None and stage.wake - utc_now() >= least
 
 
 async def done(context: StageContext) -> StageOutcome:
@@ -269,7 +287,7 @@ async def test_one_pass_stays_for_time_but_not_for_people(bench: Bench) -> None:
 
 
 async def test_a_retry_does_not_wait_until_a_wrong_clock_s_time_comes_again(bench: Bench) -> None:
-    ahead, tried = [timedelta(days=365)], asyncio.Event()
+    tried = asyncio.Event()
 
     async def work(context: StageContext) -> StageOutcome:
         if tried.is_set():
@@ -277,17 +295,107 @@ async def test_a_retry_does_not_wait_until_a_wrong_clock_s_time_comes_again(benc
         tried.set()
         return Retry("not yet", timedelta(hours=1))
 
-    runner = bench.runner(work, now=lambda: utc_now() + ahead[0])
     new = run_of(spec(attempts=2))
-    await runner.submit(new)
-    running = asyncio.create_task(runner.run())
-    try:
+    wrong = bench.runner(work, now=lambda: utc_now() + timedelta(days=365))
+    async with working(wrong):
+        await wrong.submit(new)
         await bench.until(lambda: bench.count(ExecutionStatus.WAITING), 1)
-        ahead[0] = timedelta()
+    async with working(bench.runner(work)):
         await bench.until(lambda: bench.count(ExecutionStatus.SUCCEEDED), 1)
-    finally:
-        await runner.close()
-        await running
+
+
+JUMPS = [
+    pytest.param(timedelta(days=1), id="a day on"),
+    pytest.param(timedelta(days=-1), id="a day back"),
+]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_a_run_is_not_judged_by_a_clock_that_is_set_while_its_stage_works(
+    bench: Bench, jump: timedelta
+) -> None:
+    ahead = [timedelta()]
+
+    async def work(context: StageContext) -> StageOutcome:
+        if context.spec.name == "first":
+            ahead[0] = jump
+        return Done()
+
+    new = run_of(spec("first"), spec("second"))
+    (run,) = await bench.once(work, new, now=lambda: utc_now() + ahead[0])
+    assert (run.status, run.reason) == (SUCCEEDED, None)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_the_time_of_a_stage_and_of_its_run_strikes_after_a_clock_was_set_as_before(
+    bench: Bench, jump: timedelta
+) -> None:
+    ahead = [timedelta()]
+
+    async def work(context: StageContext) -> StageOutcome:
+        ahead[0] = jump
+        await asyncio.sleep(60)
+        return Done()
+
+    brief = timedelta(seconds=0.3)
+    of_stage = run_of(spec(timeout=brief), key="of the stage")
+    of_run = run_of(spec(), key="of the run")
+    of_run = replace(of_run, pipeline=replace(of_run.pipeline, timeout=brief))
+    runs = await bench.once(work, of_stage, of_run, now=lambda: utc_now() + ahead[0])
+    reasons = [run.reason for run in runs]
+    assert reasons == [
+        "stage one: the stage took longer than its time-out of 0.3 s",
+        "stage one: the run took longer than its time-out of 0.3 s",
+    ]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        pytest.param(Retry("not yet", timedelta(seconds=1)), id="for another try"),
+        pytest.param(None, id="for the time"),
+    ],
+)
+async def test_a_run_that_waits_waits_as_long_when_the_clock_is_set(
+    bench: Bench, jump: timedelta, waiting: StageOutcome | None
+) -> None:
+    ahead, tries = [timedelta()], list[float]()
+
+    async def work(context: StageContext) -> StageOutcome:
+        tries.append(time.monotonic())
+        if len(tries) > 1:
+            return Done()
+        return waiting or Waiting(utc_now() + timedelta(seconds=1), "the time", {})
+
+    runner = bench.runner(work, now=lambda: utc_now() + ahead[0])
+    async with working(runner):
+        await runner.submit(run_of(spec(attempts=2), spec("next")))
+        await bench.until(lambda: bench.count(ExecutionStatus.WAITING), 1)
+        ahead[0] = jump
+        await bench.until(lambda: bench.count(ExecutionStatus.SUCCEEDED), 1)
+    assert tries[1] - tries[0] >= 0.99
+
+
+async def test_what_waits_for_a_person_waits_on_when_the_clock_is_set(bench: Bench) -> None:
+    ahead = [timedelta()]
+
+    async def work(context: StageContext) -> StageOutcome:
+        if context.spec.name == "person":
+            return Waiting(utc_now() + timedelta(hours=1), stepping.FOR_PERSON)
+        ahead[0] = timedelta(days=1)
+        return Done()
+
+    runner = bench.runner(work, now=lambda: utc_now() + ahead[0])
+    asked, other = run_of(spec("person"), key="person"), run_of(spec("other"), key="other")
+    async with working(runner):
+        await runner.submit(asked)
+        await bench.until(lambda: bench.count(ExecutionStatus.WAITING), 1)
+        await runner.submit(other)
+        await bench.until(lambda: bench.count(ExecutionStatus.SUCCEEDED), 1)
+        left = timedelta(days=1, minutes=59)
+        await bench.until(lambda: waits_for(bench, asked, left), seen=True)
+        assert (await bench.get(asked.id)).status is ExecutionStatus.WAITING
 
 
 async def test_one_pass_does_not_stay_for_what_stands_behind_a_person(bench: Bench) -> None:

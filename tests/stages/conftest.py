@@ -76,15 +76,21 @@ def make_execution(**changes: Any) -> Execution:
 
 @dataclass
 class FakeTime:
-    """Now, which moves by what is slept."""
+    """Now, which moves by what is slept, and jumps by `jumps` with each sleep."""
 
     moment: datetime = START
+    slept: float = 0.0
+    jumps: timedelta = timedelta()
 
     def now(self) -> datetime:
         return self.moment
 
+    def monotonic(self) -> float:
+        return self.slept
+
     async def sleep(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
+        self.slept += seconds
+        self.moment += timedelta(seconds=seconds) + self.jumps
         await asyncio.sleep(0)
 
 
@@ -153,6 +159,7 @@ def make_context() -> ContextMaker:
             children=FakeChildren(),
             http=plain_http,
             now=time.now,
+            monotonic=time.monotonic,
             sleep=time.sleep,
             clusters=Nothing(),
             deployments=Nothing(),

@@ -7,6 +7,7 @@ monotonic one goes on, as it does on a real machine.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -110,6 +111,28 @@ def test_after_a_jump_polls_go_on_and_each_tag_fires_once(
         "3.0": 1,
     }
     assert {one["tag"] for one in watcher.json("activity")} >= {"1.0", "2.0", "3.0"}
+
+
+@pytest.mark.parametrize("offset", ["+1d", "-1d"])
+def test_a_run_lasts_as_long_through_a_jump(
+    offset: str, tmp_path: Path, registry: FakeRegistry, clock: Clock
+) -> None:
+    """Its first stage is under way when the clock is set, its second one waits afterwards."""
+    watcher, go_on = watched(tmp_path, registry, WEB), tmp_path / "go_on"
+    first = {"name": "first", "command": ["sh", "-c", f"until [ -e {go_on} ]; do sleep 0.1; done"]}
+    stages = [first, {"wait": "2s"}, {"name": "last", "command": ["true"]}]
+    config = json.loads(watcher.config.read_text())
+    watcher.write({**config, "pipelines": [{"name": "deploy", "stages": stages}]})
+    with watcher.running(env=clock.environment) as daemon:
+        registry.push(WEB, "1.0")
+        daemon.wait_for("stage_started", stage="first")
+        clock.set(offset)
+        go_on.touch()
+        daemon.wait_for("stage_finished", stage="first", status="SUCCEEDED")
+        waits = time.monotonic()
+        (ended,) = daemon.wait_for("execution_finished")
+        assert (ended["status"], ended.get("reason")) == ("SUCCEEDED", None)
+        assert 1 < time.monotonic() - waits < 15
 
 
 @pytest.mark.soak

@@ -5,6 +5,7 @@ which nothing can be started, remembered or rejected.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def context_for(
         children=_Nothing(),
         http=_no_http,
         now=now,
+        monotonic=time.monotonic,
         sleep=asyncio.sleep,
         clusters=clusters or _Nothing(),
         deployments=_Nothing(),

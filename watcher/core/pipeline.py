@@ -247,7 +247,8 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One run of a pipeline as stored. `paused` is the time it spent waiting for people."""
+    """One run of a pipeline as stored. `paused` is the time that does not count:
+    spent in waiting for people, or jumped over by a clock that was set (negative: set back)."""
 
     id: str
     key: str

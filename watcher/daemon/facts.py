@@ -6,6 +6,7 @@ The other ends of the stages' protocols (`stages/base.py`), for executions of on
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
@@ -76,6 +77,7 @@ def contexts(world: World) -> Callable[[Execution, int, StageLog], StageContext]
             children=ChildRuns(execution, world, utc_now),
             http=connections.client,
             now=utc_now,
+            monotonic=time.monotonic,
             sleep=asyncio.sleep,
             clusters=world.clusters,
             deployments=StageDeployments(world.store, execution, spec, utc_now),

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from watcher.core import freshness
+from watcher.core.clocks import Clocks
 from watcher.core.freshness import Settlement, WatchedAccount
 from watcher.core.health import stale_limit
 from watcher.core.notice import NoticeEvent, Trouble
 from watcher.daemon.app import App, Member
-from watcher.daemon.clocks import Clocks
 from watcher.engine.poll_outcome import PollOutcome
 from watcher.errors import AuthenticationFailed, CredentialError, WatcherError
 from watcher.store.sqlite import Store

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from watcher.core.clocks import Clocks
 from watcher.core.health import Ailment, Complaint, HealthReport
 from watcher.core.poll import RepositoryStatus
-from watcher.daemon.clocks import Clocks
 from watcher.engine.ticker import Ticker
 from watcher.engine.watch import AccountWatch
 from watcher.store.threaded import ThreadedStore

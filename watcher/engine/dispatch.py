@@ -22,6 +22,7 @@ from watcher.engine.invocation import (
     keys,
     skipped_of,
 )
+from watcher.engine.jumps import Jumps
 from watcher.errors import StateLocked, StateUnwritable
 from watcher.stages.base import Stage, StageLog
 from watcher.store.sqlite import Store
@@ -48,10 +49,12 @@ class Dispatcher:
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         fault: Callable[[str], None],
+        monotonic: Callable[[], float],
         meter: Meter = UNMEASURED,
     ) -> None:
         self._store = store
         self._invoker = Invoker(stages, context, log=log, now=now, sleep=sleep)
+        self._jumps = Jumps(now, monotonic)
         self._log = log
         self._now = now
         self._sleep = sleep
@@ -61,14 +64,18 @@ class Dispatcher:
     async def drive(self, execution: Execution, active: Active) -> None:
         """Go on until the execution ends, waits, or has to stop with the process. Raises
         StateError when the state can't be written even after some patience."""
+        self._jumps.take(execution)
+        self._jumps.leave(await self._driven(execution, active))
+
+    async def _driven(self, execution: Execution, active: Active) -> Execution:
         while not execution.status.is_final:
+            execution = self._jumps.heed(execution)
             step = stepping.next_step(execution, self._now())
             match step:
                 case stepping.Finish():
                     execution = await self._write(execution, None)
                 case stepping.Sleep():
-                    await self._write(replace(execution, status=ExecutionStatus.WAITING), None)
-                    return
+                    execution = await self._sleep_on(execution)
                 case stepping.Expire(index):
                     execution = await self._expire(execution, index)
                 case stepping.Conclude(index, outcome):
@@ -77,18 +84,25 @@ class Dispatcher:
                 case undoing.ConcludeUndo(index, reason):
                     execution = await self._undo_ended(execution, index, reason)
                 case stepping.RunStage(_) | undoing.UndoStage(_) if active.stops_after_stage:
-                    return
+                    return execution
                 case stepping.RunStage(index):
                     execution = await self._run_stage(execution, index, active)
                 case undoing.UndoStage(index):
                     execution = await self._undo_stage(execution, index, active)
             if execution.status is ExecutionStatus.WAITING:
-                return
+                break
+        return execution
+
+    async def _sleep_on(self, execution: Execution) -> Execution:
+        """It was looked at too early; its times may have moved."""
+        stage = stepping.current_stage(execution)
+        waiting = replace(execution, status=ExecutionStatus.WAITING)
+        return await self._write(waiting, stage.index if stage is not None else None, tells=False)
 
     async def _run_stage(self, execution: Execution, index: int, active: Active) -> Execution:
         resumes = execution.stages[index].status is StageStatus.WAITING
         begun = stepping.begin(execution, index, self._now())
-        begun = await self._persist(lambda store: store.save_start(begun, index))
+        begun = self._jumps.heed(await self._persist(lambda store: store.save_start(begun, index)))
         if begun.cancel_requested:
             return begun
         self._fault("stage.started")
@@ -96,7 +110,7 @@ class Dispatcher:
         self._log.info(Event.STAGE_STARTED, **keys(begun), stage=stage.name, attempt=stage.attempts)
         log = active.begin(index, stage.log)
         outcome = await self._invoker.run(begun, index, active, resumes=resumes)
-        begun = _with_memory(begun, index, active)
+        begun = self._jumps.heed(_with_memory(begun, index, active))
         self._fault("stage.before_outcome")
         if outcome is None:
             return await self._interrupted(begun, index, log, active)

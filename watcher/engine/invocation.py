@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from math import inf
 from typing import Any
 
 from watcher.core import stepping
@@ -97,9 +98,15 @@ class Invoker:
         self, begun: Execution, index: int, active: Active, *, resumes: bool
     ) -> StageOutcome | None:
         """The stage's outcome; None when it was interrupted before it had one."""
+        of_stage = self._left(begun.stages[index].deadline)
+        of_run = self._left(stepping.run_deadline(begun))
         work = self._work(begun, index, active, resumes=resumes)
-        outcome, in_time = await self._within(begun, active, work, self._time_left(begun, index))
-        return outcome if in_time else self._timed_out(begun, index)
+        outcome, in_time = await self._within(begun, active, work, min(of_stage, of_run))
+        if in_time:
+            return outcome
+        if of_run <= of_stage:
+            return Failed(stepping.timed_out(begun.pipeline.timeout, "the run"))
+        return Retry(stepping.timed_out(begun.pipeline.stages[index].timeout, "the stage"))
 
     async def undo(self, begun: Execution, index: int, active: Active) -> StageOutcome | None:
         """How taking the stage's work back went; None when it was interrupted. It has as long as
@@ -217,17 +224,9 @@ class Invoker:
             return outcome
         return Failed(f"the stage answered {type(outcome).__name__}, which is no outcome")
 
-    def _time_left(self, begun: Execution, index: int) -> float:
-        """Seconds that the stage may take: its own, and never more than the run has left."""
-        ends = [begun.stages[index].deadline, stepping.run_deadline(begun)]
-        end = min(moment for moment in ends if moment is not None)
-        return max(0.0, (end - self._now()) / timedelta(seconds=1))
-
-    def _timed_out(self, begun: Execution, index: int) -> StageOutcome:
-        end = stepping.run_deadline(begun)
-        if end is not None and self._now() >= end:
-            return Failed(stepping.timed_out(begun.pipeline.timeout, "the run"))
-        return Retry(stepping.timed_out(begun.pipeline.stages[index].timeout, "the stage"))
+    def _left(self, end: datetime | None) -> float:
+        """Seconds until then, which a clock that nobody sets counts from now on."""
+        return inf if end is None else max(0.0, (end - self._now()) / timedelta(seconds=1))
 
 
 def error_of(outcome: StageOutcome) -> str | None:

@@ -7,6 +7,7 @@ over, or another process has written. The state lock makes it the only one on it
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -46,13 +47,22 @@ class EmbeddedRunner:
         slots: int = SLOTS,
         grace: timedelta = GRACE,
         now: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         fault: Callable[[str], None] = no_fault,
         meter: Meter = UNMEASURED,
     ) -> None:
         self._store = store
         self._dispatcher = Dispatcher(
-            store, stages, context, log=log, now=now, sleep=sleep, fault=fault, meter=meter
+            store,
+            stages,
+            context,
+            log=log,
+            now=now,
+            sleep=sleep,
+            fault=fault,
+            monotonic=monotonic,
+            meter=meter,
         )
         self._log = log
         self._meter = meter

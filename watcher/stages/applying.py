@@ -127,7 +127,7 @@ class Applying:
                 tell=self.context.log.line,
                 seen=self.undo.keep_deferred,
                 sleep=self.context.sleep,
-                clock=lambda: self.context.now().timestamp(),
+                clock=self.context.monotonic,
             )
         except (ApplyFailed, Newer) as error:
             await self.undo.answered(plan, error.results)

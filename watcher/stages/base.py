@@ -198,7 +198,8 @@ class StageContext:
     """Everything that one run of one stage may use.
 
     `outputs` holds what earlier stages gave, by stage name. `attempt` counts from 1. `memory` is
-    what the stage kept at an earlier start, or as the state of a Waiting. `now` gives aware UTC.
+    what the stage kept at an earlier start, or as the state of a Waiting. `now` gives aware UTC,
+    `monotonic` seconds of a clock that nobody sets, which says how long something took.
     `secret_variables` name variables of the environment that hold passwords: no child sees them.
     """
 
@@ -212,6 +213,7 @@ class StageContext:
     children: Children
     http: Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
     now: Callable[[], datetime]
+    monotonic: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     clusters: Clusters
     deployments: Deployments

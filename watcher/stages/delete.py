@@ -193,10 +193,10 @@ async def _left(
     context: StageContext,
 ) -> list[str]:
     """What is still there when the time is up, and what holds it."""
-    deadline = context.now() + wait
+    deadline = context.monotonic() + wait.total_seconds()
     while True:
         left = [line for pair in found if (line := await _held(place, *pair))]
-        if not left or context.now() >= deadline:
+        if not left or context.monotonic() >= deadline:
             return left
         await context.sleep(_POLL)
 

@@ -35,7 +35,7 @@ async def rollout_of(
         timeout=wait,
         tell=context.log.line,
         sleep=context.sleep,
-        clock=lambda: context.now().timestamp(),
+        clock=context.monotonic,
     )
 
 

@@ -5,8 +5,6 @@ A wrong answer, or none, starts the time over; the stage's `timeout` is what end
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from watcher.config import durations
 from watcher.config.fields import Duration, Field, Kind, Pattern, Section, Text
 from watcher.core.pipeline import Done, Json, StageOutcome
@@ -52,8 +50,9 @@ class VerifyStage:
 
     async def run(self, options: Json, context: StageContext) -> StageOutcome:
         wanted = {**options, "url": str(await context.rendered(options["url"]))}
-        lasting, interval = durations.parse(wanted["for"]), durations.parse(wanted["interval"])
-        good_since: datetime | None = None
+        lasting = durations.parse(wanted["for"]).total_seconds()
+        interval = durations.parse(wanted["interval"]).total_seconds()
+        good_since: float | None = None
         looks, last_fault = 0, ""
         while True:
             looks += 1
@@ -61,16 +60,12 @@ class VerifyStage:
             if fault and fault != last_fault:
                 context.log.line(fault)
             last_fault = fault
-            now = context.now()
-            good_since = None if fault else min(good_since or now, now)  # the clock may be set back
-            left = _left(good_since, lasting, now)
-            if left is not None and left <= timedelta():
+            moment = context.monotonic()
+            good_since = None if fault else moment if good_since is None else good_since
+            left = interval if good_since is None else good_since + lasting - moment
+            if left <= 0:
                 return Done({"looks": looks})
-            await context.sleep(min(left or interval, interval).total_seconds())
-
-
-def _left(good_since: datetime | None, lasting: timedelta, now: datetime) -> timedelta | None:
-    return None if good_since is None else good_since + lasting - now
+            await context.sleep(min(left, interval))
 
 
 async def _fault(wanted: Json, context: StageContext) -> str:

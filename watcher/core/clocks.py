@@ -1,5 +1,5 @@
 """Whether the clock on the wall was set, or the machine slept, between two looks: then nobody could
-poll in between, or nobody knows how long that was. Used by the daemon's `vitals` and `lookout`.
+poll in between, nobody knows how long that was, and no run may be judged by it. Pure.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ class Clocks:
 
     def parted(self, wall: float, steady: float) -> bool:
         """Whether they did since the last look."""
+        return self.jump(wall, steady) != 0.0
+
+    def jump(self, wall: float, steady: float) -> float:
+        """By how much the clock on the wall went on more than the other since the last look, less
+        where that is negative; 0.0 where they only drifted apart."""
         wall_passed, passed = wall - self._wall, steady - self._steady
         self._wall, self._steady = wall, steady
-        return abs(wall_passed - passed) > _STEP + _DRIFT * passed
+        ahead = wall_passed - passed
+        return ahead if abs(ahead) > _STEP + _DRIFT * passed else 0.0
