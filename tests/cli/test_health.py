@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -160,6 +161,20 @@ def test_who_does_not_answer_is_taken_for_stuck(bench: Bench) -> None:
     assert complaint["ailment"] == "stuck"
     assert complaint["about"] == f"http://127.0.0.1:{port}/livez"
     assert "refused" in complaint["message"]
+
+
+def test_who_does_not_answer_and_holds_nothing_is_told_to_be_gone(bench: Bench) -> None:
+    """Where only cron works, too: no answer can be had there, whoever is asked."""
+    state = bench.directory / "watcher.db"
+    listening(bench, free_port())
+    gone = f"; nobody holds {state}: no daemon works on it"
+    assert bench.run("health", code=1).stdout.strip().endswith(gone)
+    with StateLock(state, command="watcher run"):
+        assert "nobody" not in bench.run("health", code=1).stdout
+    lock = state.with_name("watcher.db.lock")
+    lock.unlink()
+    os.mknod(lock, stat.S_IFSOCK | 0o600)  # nobody, not even root, can open that
+    assert "nobody" not in bench.run("health", code=1).stdout, "it can't be seen"
 
 
 @pytest.mark.parametrize("host", ["a b", "a\nb", "x" * 300], ids=["a space", "a line end", "long"])

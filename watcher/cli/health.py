@@ -68,8 +68,10 @@ def _from_outside(invocation: Invocation, *, live: bool, url: str | None) -> Ite
     found = vouched(place)
     state = found[0][0] if len(found) == 1 else place.states[0]
     if place.http is not None:
-        token = _token(place.http) if not live and _is_held(state) else None
-        return _asked(_address_of(place.http), path, token)
+        is_held = _is_held(state)
+        token = _token(place.http) if not live and is_held else None
+        gone = f"; nobody holds {state}: no daemon works on it" if is_held is False else ""
+        return _asked(_address_of(place.http), path, token, gone)
     return _seen(invocation, state, live=live)
 
 
@@ -98,20 +100,22 @@ def _token(http: HttpSettings) -> bytes | None:
     return token if is_token(token) else None
 
 
-def _is_held(state: Path) -> bool:
+def _is_held(state: Path) -> bool | None:
     """Whether a daemon can be there at all: a port that none holds may be anybody's, and must not
-    be told the token."""
+    be told the token. None where this user can't see it."""
     from watcher.errors import StateError
     from watcher.store.lock import holder
 
     try:
         return holder(state) is not None
     except StateError:
-        return False
+        return None
 
 
-def _asked(address: str, path: str, token: bytes | None = None) -> Iterator[Complaint]:
-    """What the daemon itself answers."""
+def _asked(
+    address: str, path: str, token: bytes | None = None, gone: str = ""
+) -> Iterator[Complaint]:
+    """What the daemon itself answers; `gone` says more where it does not."""
     from http.client import HTTPConnection, HTTPException
 
     place = f"http://{address}{path}"
@@ -122,7 +126,7 @@ def _asked(address: str, path: str, token: bytes | None = None) -> Iterator[Comp
             answer = connection.getresponse()
             status, body = answer.status, answer.read(_MAXIMUM_BODY)
     except (OSError, HTTPException, UnicodeError) as error:
-        yield _stuck(place, f"does not answer: {error or type(error).__name__}")
+        yield _stuck(place, f"does not answer: {error or type(error).__name__}{gone}")
         return
     if status != 200:
         yield from _told(place, body) or [_stuck(place, f"answers with status {status}")]
