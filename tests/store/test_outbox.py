@@ -21,7 +21,7 @@ from watcher.core.notifier import Audience, Notifier
 from watcher.core.pipeline import ExecutionStatus, Waiting, Wish
 from watcher.errors import StateUnwritable
 from watcher.store import maintenance
-from watcher.store.sqlite import Store
+from watcher.store.sqlite import EventSelector, Store
 
 OPS = Notifier(name="ops")
 PLACE = f"{ACCOUNT}/{REPOSITORY}"
@@ -155,6 +155,29 @@ def test_held_events_are_told_with_their_batch(store: Store) -> None:
     (message,) = told(store)
     assert message.title == f"{PLACE}: held events: 2, batch b1"
     assert "watcher events release b1" in message.text
+
+
+def test_of_events_that_are_held_who_may_decide_is_reminded_until_somebody_did(
+    store: Store, clock: Clock
+) -> None:
+    store.record_poll(baseline())
+    store.record_poll(held("1.0", "1.1"))
+    store.record_poll(held("1.2"))
+    assert [(message.kind, message.count) for message in told(store)] == [("happened", 2)]
+    clock.passes(hours=25)
+    reminder = told(store)[-1]
+    assert (reminder.kind, reminder.count, reminder.severity) == ("reminder", 1, "warning")
+    assert reminder.title == f"{PLACE}: events are still held"
+    assert f"watcher events release {PLACE}" in reminder.text
+    store.drop(EventSelector.parse("b1"))
+    clock.passes(hours=24)
+    assert [message.kind for message in told(store)] == ["happened", "reminder", "reminder"]
+    store.release(EventSelector.parse("b3"))
+    clock.passes(hours=24)
+    assert len(told(store)) == 3
+    store.record_poll(held("1.3"))
+    clock.passes(hours=25)
+    assert [message.kind for message in told(store)[3:]] == ["happened", "reminder"]
 
 
 def test_a_quarantine_is_told_once_and_so_is_its_end(store: Store) -> None:

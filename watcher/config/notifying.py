@@ -100,7 +100,7 @@ NOTIFIER = Section(
         "remind": Field(
             Duration(minimum="1m"),
             default=text_of(_PLAIN.remind),
-            doc="A trouble that lasts is told again after so long.",
+            doc="A trouble that lasts, and events that are held, are told again after so long.",
             example="24h",
         ),
     }

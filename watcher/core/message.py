@@ -19,6 +19,7 @@ MOST_ITEMS = 20
 _OF_MANY: Mapping[tuple[str, str], str] = {
     (NoticeEvent.ROLLBACK_FAILED, NoticeKind.HAPPENED): "rollbacks failed",
     (NoticeEvent.EVENTS_HELD, NoticeKind.HAPPENED): "repositories hold events",
+    (NoticeEvent.EVENTS_HELD, NoticeKind.REMINDER): "repositories still hold events",
     (NoticeEvent.LISTING_QUARANTINED, NoticeKind.BEGUN): "listings are quarantined",
     (NoticeEvent.LISTING_QUARANTINED, NoticeKind.REMINDER): "listings are still quarantined",
     (NoticeEvent.LISTING_QUARANTINED, NoticeKind.OVER): "listings are no longer quarantined",
@@ -93,6 +94,8 @@ class Message:
 
     @property
     def severity(self) -> Severity:
+        if self.event == NoticeEvent.EVENTS_HELD:
+            return Severity.WARNING
         if self.kind in _FAILURES or self.event == NoticeEvent.ROLLBACK_FAILED:
             return Severity.FAILURE
         if self.kind in _SUCCESSES:

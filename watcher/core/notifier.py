@@ -49,7 +49,8 @@ class Webhook(NamedTuple):
 
 class Notifier(NamedTuple):
     """One place to tell: a webhook, else an Apprise URL. `accounts` None: of all. What gathers
-    within `group` is one message; `remind` is how often a trouble that lasts is told again."""
+    within `group` is one message; `remind` is how often a trouble that lasts, or events that are
+    held, are told again."""
 
     name: str
     apprise: SecretUrl | None = None

@@ -75,6 +75,20 @@ def of_held(poll: PollRecord, batch: str | None) -> Notice | None:
     )
 
 
+def of_waiting_events(poll: PollRecord) -> Trouble:
+    """That a repository holds events, for as long as any of them waits."""
+    place = place_of(poll)
+    return Trouble(
+        event=NoticeEvent.EVENTS_HELD,
+        subject=place,
+        account=poll.account,
+        text=f"{place}: events are still held",
+        detail=f"`watcher events ls` lists them; `watcher events release {place}` fires them, "
+        f"`watcher events drop {place}` not",
+        since=poll.at.timestamp(),
+    )
+
+
 def of_quarantine(poll: PollRecord) -> Trouble | None:
     """A listing that is not believed; it ends with a poll that is."""
     if poll.quarantine is None:

@@ -182,6 +182,7 @@ def release(
         db.execute("DELETE FROM held WHERE decision = ?", (event,))
         if name in by_name and new.tag is not None and new.change is not None:
             _raise_highest(db, repository, by_name[name], new)
+    _remind_of_others(db)
     return tuple(queued)
 
 
@@ -192,6 +193,7 @@ def drop(db: sqlite3.Connection, selector: EventSelector) -> tuple[int, ...]:
         "UPDATE decision SET outcome = ?, reason = 'dropped by hand' WHERE id = ?",
         [(Verdict.DROPPED.value, event) for event in dropped],
     )
+    _remind_of_others(db)
     return tuple(dropped)
 
 
@@ -235,6 +237,12 @@ def outlive(db: sqlite3.Connection, execution: str) -> None:
     for (event,) in events:
         _keep(db, event, _as_new(db, execution))
         db.execute("UPDATE decision SET execution = NULL WHERE id = ?", (event,))
+
+
+def _remind_of_others(db: sqlite3.Connection) -> None:
+    from watcher.store import notices  # an idle pass tells nothing
+
+    notices.of_decided(db)
 
 
 def _write_decision(

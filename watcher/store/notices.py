@@ -15,6 +15,7 @@ from watcher.core import telling
 from watcher.core.notice import Notice, NoticeEvent, Trouble
 from watcher.core.pipeline import Execution, ExecutionStatus
 from watcher.core.poll import PollRecord
+from watcher.core.verdict import Verdict
 from watcher.store.rows import clean, from_text, to_text
 
 _TROUBLE = "event, subject, account, since, text, detail"
@@ -39,6 +40,14 @@ def tell(db: sqlite3.Connection, notice: Notice) -> None:
 
 def begin(db: sqlite3.Connection, trouble: Trouble) -> bool:
     """Tell of a trouble, unless it lasts already; whether it was told."""
+    is_new = _remind(db, trouble)
+    if is_new:
+        tell(db, trouble.begun())
+    return is_new
+
+
+def _remind(db: sqlite3.Connection, trouble: Trouble) -> bool:
+    """Tell of it again and again from now on; whether that is new."""
     inserted = db.execute(
         f"INSERT INTO trouble ({_TROUBLE}, looked) VALUES (?, ?, ?, ?, ?, ?, ?4) "  # noqa: S608
         "ON CONFLICT DO NOTHING",
@@ -51,8 +60,6 @@ def begin(db: sqlite3.Connection, trouble: Trouble) -> bool:
             clean(trouble.detail),
         ),
     )
-    if inserted.rowcount:
-        tell(db, trouble.begun())
     return bool(inserted.rowcount)
 
 
@@ -122,12 +129,23 @@ def of_poll(db: sqlite3.Connection, poll: PollRecord, batch: str | None) -> None
     held = telling.of_held(poll, batch)
     if held is not None:
         tell(db, held)
+        _remind(db, telling.of_waiting_events(poll))
     doubted = telling.of_quarantine(poll)
     if doubted is not None:
         begin(db, doubted)
     else:
         place = telling.place_of(poll)
         end(db, NoticeEvent.LISTING_QUARANTINED, place, telling.believed(poll), poll.at.timestamp())
+
+
+def of_decided(db: sqlite3.Connection) -> None:
+    """Remind nobody of repositories that hold no events any more: who decided knows."""
+    db.execute(
+        "DELETE FROM trouble WHERE event = ? AND subject NOT IN ("
+        "SELECT r.account || '/' || r.name FROM decision d JOIN activity a ON a.id = d.activity "
+        "JOIN repository r ON r.id = a.repository WHERE d.outcome = ?)",
+        (NoticeEvent.EVENTS_HELD, Verdict.HELD),
+    )
 
 
 def pending(db: sqlite3.Connection) -> Iterator[tuple[int, Notice]]:
