@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,9 @@ from watcher.cli.base import Invocation
 from watcher.cli.follow import PATIENCE_SECONDS, follow
 from watcher.cli.session import load_config
 from watcher.store.lock import StateLock
+from watcher.testing.access import BearerAuth
+from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
 PATIENCE = 20.0
@@ -82,6 +88,44 @@ def test_poll_is_done_by_the_daemon(
     shape = bench.json("poll", "fake")
     assert [(poll["result"], poll["changes"]) for poll in shape["polls"]] == [("changed", 1)]
     wait_for(lambda: [run["status"] for run in bench.json("executions")] == ["SUCCEEDED"])
+
+
+def test_the_log_and_poll_give_the_same_hints_as_validate(
+    bench: Bench, registry: FakeRegistry
+) -> None:
+    registry.push(REPOSITORY, "1.0")
+    registry.auth = BearerAuth(users={"u": "p"}, denied=frozenset({REPOSITORY}))
+    registry.fault(Fault(match=Match(kind=Kind.CATALOG), action=Respond(404)))
+    path = bench.configure(registry.address, account="username: u\npassword: p\ndialect: quay")
+    path.write_text(path.read_text().replace("[acme/web]", "[acme/web]\n    catalog: true"))
+    hints = {f["repository"]: f["hint"] for f in findings(bench)}
+    by_this_process = bench.json("poll", f"fake/{REPOSITORY}", code=1)["polls"]
+    log = bench.directory / "daemon.log"
+    options = ("--log-format", "json", "--log-file", str(log))
+    with subprocess.Popen([sys.executable, "-m", "watcher", "run", *options]) as process:
+        try:
+            wait_for(lambda: "catalog_failed" in said(log))
+            by_the_daemon = bench.json("poll", f"fake/{REPOSITORY}", code=1)["polls"]
+            shown = bench.run("poll", f"fake/{REPOSITORY}", code=1).stdout
+        finally:
+            process.send_signal(signal.SIGTERM)
+    assert "needs the permission read" in hints[REPOSITORY]
+    assert [poll["hint"] for poll in by_this_process + by_the_daemon] == [hints[REPOSITORY]] * 2
+    assert shown.splitlines()[-1] == f"hint: {hints[REPOSITORY]}"
+    assert said(log)["poll_failed"]["hint"] == hints[REPOSITORY]
+    assert said(log)["catalog_failed"]["hint"] == hints[None]
+
+
+def findings(bench: Bench) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = bench.json("validate", "--online", code=1)["findings"]
+    return found
+
+
+def said(log: Path) -> dict[str, dict[str, Any]]:
+    """The last line of each event."""
+    text = log.read_text() if log.exists() else ""
+    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    return {line["event"]: line for line in lines}
 
 
 def test_baseline_is_done_by_the_daemon(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import REPOSITORY, Bench
-from watcher.cli.refusals import HINTS
 from watcher.core.account import DialectName
+from watcher.registry.refusals import HINTS
 from watcher.testing.access import BearerAuth
 from watcher.testing.faults import Fault, Match, Respond
 from watcher.testing.profiles import PROFILES

@@ -15,11 +15,11 @@ from watcher.cli.halyard import Finding, Severity, finding_of, has_placeholder
 from watcher.cli.kinds import Kind, kind_of, recognised
 from watcher.cli.output import Meter
 from watcher.cli.prediction import known_dialect
-from watcher.cli.refusals import catalog_hint, hint_for
 from watcher.cli.registry import all_tags, client_for
 from watcher.cli.unheeded import dialect_without_asking, without_own_api
 from watcher.core.account import Strategy
 from watcher.errors import WatcherError
+from watcher.registry.refusals import catalog_hint, hint_for
 
 if TYPE_CHECKING:
     from watcher.config.load import Config

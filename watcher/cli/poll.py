@@ -116,3 +116,5 @@ def _show(invocation: Invocation, result: dict[str, Any]) -> None:
         ),
         empty="there is nothing to poll",
     )
+    for hint in dict.fromkeys(poll["hint"] for poll in result["polls"] if poll["hint"]):
+        output.say(f"hint: {hint}")

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.cli import output
 from watcher.cli.session import read_store
+from watcher.config.lookup import find_account
 from watcher.core.times import rfc3339
 from watcher.core.verdict import Verdict
 from watcher.views.executions import execution_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from watcher.config.load import Config
-    from watcher.core.host import Recognition
     from watcher.core.pipeline import Execution
     from watcher.core.verdict import Decision
     from watcher.daemon.once import PassReport
@@ -25,51 +23,25 @@ WORTH_A_LINE = frozenset(Verdict) - {Verdict.NO_MATCH, Verdict.UNWANTED_CHANGE}
 
 
 def report_json(report: PassReport, config: Config, *, dry_run: bool) -> dict[str, Any]:
-    advice = _Advice(config)
     return {
         "ok": report.ok,
         "dry_run": dry_run,
-        "polls": [poll_json(poll, advice) for poll in report.polls],
+        "polls": [poll_json(poll) for poll in report.polls],
         "accounts": [
-            {"account": name, "error": str(error), "hint": advice.for_catalog(name, error)}
+            {"account": name, "error": str(error), "hint": _catalog_hint(config, name, error)}
             for name, error in report.account_errors.items()
         ],
         "executions": [execution_json(e) for e in _executions(report, config)],
     }
 
 
-class _Advice:
-    """What to look at after the errors of a pass, for the kind of registry of each account."""
+def _catalog_hint(config: Config, name: str, error: WatcherError) -> str | None:
+    from watcher.registry.refusals import catalog_hint
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._accounts = {account.name: account for account in config.accounts}
-        self._recognised: Mapping[str, Recognition] | None = None
-
-    def for_poll(self, poll: PollOutcome) -> str | None:
-        if poll.error is None or poll.result == "parked":
-            return poll.error.hint if poll.error is not None else None
-        from watcher.cli.prediction import known_dialect
-        from watcher.cli.refusals import hint_for
-
-        account = self._accounts[poll.account]
-        dialect, _ = known_dialect(account, self._found().get(account.registry.name))
-        return hint_for(account, poll.error, dialect.name)
-
-    def for_catalog(self, account: str, error: WatcherError) -> str | None:
-        from watcher.cli.refusals import catalog_hint
-
-        return catalog_hint(self._accounts[account], error)
-
-    def _found(self) -> Mapping[str, Recognition]:
-        """What the hosts were recognised as; read once, and only where something failed."""
-        if self._recognised is None:
-            with read_store(self._config) as store:
-                self._recognised = store.recognised() if store is not None else {}
-        return self._recognised
+    return catalog_hint(find_account(config, name), error)
 
 
-def poll_json(poll: PollOutcome, advice: _Advice) -> dict[str, Any]:
+def poll_json(poll: PollOutcome) -> dict[str, Any]:
     return {
         "account": poll.account,
         "repository": poll.repository,
@@ -82,7 +54,7 @@ def poll_json(poll: PollOutcome, advice: _Advice) -> dict[str, Any]:
         "decisions": [decision_json(decision) for decision in poll.decisions],
         "executions": list(poll.executions),
         "error": str(poll.error) if poll.error else None,
-        "hint": advice.for_poll(poll),
+        "hint": poll.hint,
         "parked_until": rfc3339(poll.until),
     }
 
@@ -100,7 +72,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
 def print_report(report: PassReport, config: Config, *, dry_run: bool) -> None:
     """A line for each repository that has news, each run, and a sum. What is parked was told
     already; a hint is given after the first error that it is for."""
-    advice, given = _Advice(config), set[str | None]()
+    given = set[str | None]()
 
     def advise(hint: str | None) -> None:
         if hint is not None and hint not in given:
@@ -110,10 +82,10 @@ def print_report(report: PassReport, config: Config, *, dry_run: bool) -> None:
     for poll in report.polls:
         if poll.result != "parked":
             _print_poll(poll, dry_run=dry_run)
-            advise(advice.for_poll(poll))
+            advise(poll.hint)
     for name, error in report.account_errors.items():
         output.say(f"{name}: {error}")
-        advise(advice.for_catalog(name, error))
+        advise(_catalog_hint(config, name, error))
     for execution in _executions(report, config):
         print_execution(execution)
     output.say(_sum(report, dry_run=dry_run))

@@ -121,7 +121,7 @@ async def _list(account: Account, repository: str) -> tuple[tuple[str, ...], Kin
     """The tags, and what kind of registry has them. A refusal gets the hint for that kind."""
     from watcher.cli.kinds import kind_of, recognised
     from watcher.cli.prediction import known_dialect
-    from watcher.cli.refusals import listing_hint
+    from watcher.registry.refusals import listing_hint
 
     async with client_for(account) as client:
         try:

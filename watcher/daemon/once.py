@@ -205,8 +205,11 @@ async def _read_catalog(app: App, member: Member, report: PassReport) -> None:
     try:
         doubt = member.repositories.take_catalog(await member.client.catalog())
     except WatcherError as error:
+        from watcher.registry.refusals import catalog_hint
+
         report.account_errors[name] = error
-        app.log.warning(Event.CATALOG_FAILED, account=name, error=str(error), hint=error.hint)
+        hint = catalog_hint(member.account, error)
+        app.log.warning(Event.CATALOG_FAILED, account=name, error=str(error), hint=hint)
     else:
         app.board.note_catalog(name, before, member.repositories.names)
         if doubt is not None:

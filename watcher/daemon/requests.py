@@ -178,6 +178,7 @@ def answer(outcomes: list[PollOutcome]) -> dict[str, Any]:
                 "changes": len(outcome.changes),
                 "executions": list(outcome.executions),
                 "error": str(outcome.error) if outcome.error else None,
+                "hint": outcome.hint,
             }
             for outcome in outcomes
         ]

@@ -31,7 +31,8 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollOutcome:
-    """What one poll found. `until` is when a parked host may be asked again (epoch seconds)."""
+    """What one poll found. `until` is when a parked host may be asked again (epoch seconds);
+    `hint` says what to look at after the error."""
 
     account: str
     repository: str
@@ -42,4 +43,5 @@ class PollOutcome:
     executions: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     error: WatcherError | None = None
+    hint: str | None = None
     until: float | None = None

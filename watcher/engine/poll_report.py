@@ -59,7 +59,7 @@ class PollReport:
             status.failures += 1
             status.last_error = str(outcome.error)
             event = Event.POLL_PARKED if outcome.result is PollResult.PARKED else Event.POLL_FAILED
-            self._log.warning(event, **keys, error=str(outcome.error), hint=outcome.error.hint)
+            self._log.warning(event, **keys, error=str(outcome.error), hint=outcome.hint)
         else:
             status.quarantined = outcome.result is PollResult.QUARANTINED
             status.failures, status.last_error = 0, None

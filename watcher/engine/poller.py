@@ -288,8 +288,12 @@ class Poller:
     def _failure(self, status: RepositoryStatus, error: WatcherError) -> PollOutcome:
         if isinstance(error, RateLimited) and error.retry_after is not None:
             until = self._clock() + error.retry_after.total_seconds()
-            return self._outcome(status, PollResult.PARKED, error=error, until=until)
-        return self._outcome(status, PollResult.FAILED, error=error)
+            parked = PollResult.PARKED
+            return self._outcome(status, parked, error=error, hint=error.hint, until=until)
+        from watcher.registry.refusals import hint_for  # an idle pass does not need it
+
+        hint = hint_for(self.account, error, self._client.kind)
+        return self._outcome(status, PollResult.FAILED, error=error, hint=hint)
 
     def _outcome(
         self, status: RepositoryStatus, result: PollResult, **values: object

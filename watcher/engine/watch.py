@@ -257,9 +257,12 @@ class AccountWatch:
         try:
             names = await self._client.catalog()
         except WatcherError as error:
+            from watcher.registry.refusals import catalog_hint
+
             self.repositories.status.failed(str(error))
+            hint = catalog_hint(self.account, error)
             self._log.warning(
-                Event.CATALOG_FAILED, account=self.account.name, error=str(error), hint=error.hint
+                Event.CATALOG_FAILED, account=self.account.name, error=str(error), hint=hint
             )
         else:
             before = self.repositories.names

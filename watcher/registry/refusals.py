@@ -1,7 +1,7 @@
 """What to look at when a registry refuses a listing: the most common reasons, by kind of registry.
 
-Data for `validate --online`, `try` and the reports of passes. field facts: registries.md
-sections 1.5 and 2.1.
+For the outcomes of polls, `validate --online` and `try`. Field facts: registries.md sections 1.5
+and 2.1.
 """
 
 from __future__ import annotations
