@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from tests.servers import free_port
 from tests.system.conftest import registry as registry
 from tests.system.watching import account, trigger, wait_until
 from tests.systemd.box import Box, running_box
@@ -44,9 +48,10 @@ class Host:
         self._registry = registry
         registry.push(WEB, "1.0")
 
-    def config(self, *command: str, **settings: Any) -> str:
+    def config(self, *command: str, http: Any = None, **settings: Any) -> str:
         """As text; the pipeline runs the command."""
         document = {
+            **({"http": http} if http else {}),
             "accounts": [account(self._registry.address, WEB, **settings)],
             "triggers": [trigger("web", "deploy", WEB)],
             "pipelines": [
@@ -80,6 +85,13 @@ def finished_run(box: Box) -> Any:
         return ended[0] if ended else None
 
     return wait_until(look, "the execution ends", every=0.3)
+
+
+def process_figures(exposition: str) -> dict[str, float]:
+    """What `/metrics` says of the process itself."""
+    families = text_string_to_metric_families(exposition)
+    samples = [sample for family in families for sample in family.samples]
+    return {each.name: each.value for each in samples if each.name.startswith("process_")}
 
 
 def output_of(run: Any) -> list[str]:
@@ -179,6 +191,18 @@ def test_root_may_use_the_command_beside_the_service_and_without_it(host: Host) 
     assert told(box, "trigger", "web", "--tag", "1.0")
     box.systemctl("start", SERVICE)
     assert finished_run(box)["status"] == "SUCCEEDED"
+
+
+def test_its_metrics_have_the_process_though_it_sees_nothing_of_the_machine(host: Host) -> None:
+    port = free_port()
+    box = host.boot(host.config(http={"listen": f"127.0.0.1:{port}"}))
+    began = time.time()
+    box.systemctl("start", SERVICE)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        seen = process_figures(answer.read().decode())
+    assert seen["process_resident_memory_bytes"] > 10 * 1024 * 1024
+    assert seen["process_open_fds"] > 3
+    assert abs(seen["process_start_time_seconds"] - began) < 10
 
 
 def test_a_process_that_stands_is_killed_and_started_again(host: Host) -> None:

@@ -6,6 +6,7 @@ formats: https://prometheus.io/docs/instrumenting/exposition_formats/ and OpenMe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ class PrometheusMeter(Meter):
     def __init__(self) -> None:
         disable_created_metrics()  # a second series for each, which nobody asks for
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        _OfTheProcess(registry=self._registry)
         self._counters = {what: _counter(what.value, self._registry) for what in Count}
         self._histograms = {what: _histogram(what.value, self._registry) for what in Timing}
         self._counts: dict[tuple[Count, tuple[str, ...]], Counter] = {}
@@ -65,6 +66,15 @@ class PrometheusMeter(Meter):
         if openmetrics:
             return openmetrics_text.generate_latest(scrape), openmetrics_text.CONTENT_TYPE_LATEST
         return generate_latest(scrape), CONTENT_TYPE_PLAIN_0_0_4
+
+
+class _OfTheProcess(ProcessCollector):
+    """CPU, memory, open files and start of the process, also where nothing else is to be seen below
+    /proc, as the systemd units have it (ProcSubset=pid): there the library would show none."""
+
+    def _boot_time(self) -> float:
+        """When the machine started: what the kernel's time of a process is counted from."""
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class _Scrape(Collector):
