@@ -291,7 +291,10 @@ def test_a_label_is_never_an_expression(make_scope: ScopeMaker) -> None:
         ("${trigger.tga}", "did you mean 'tag'?"),
         ("${triggr.tag}", "did you mean 'trigger'?"),
         ("${trigger.tag | nofilter}", "No filter"),
-        ("${trigger.tag", "never closed"),
+        ("${trigger.tag", "never closed by a `}`; write `$${` for a literal `${`"),
+        ("sleep ${WAIT:-1}", "unexpected ':'; write `$${` for a literal `${`"),
+        ("echo ${PWD}", "'PWD' is an unknown name; write `$${` for a literal `${`; known are: "),
+        ("$${WAIT:-1}", None),
     ],
 )
 def test_a_template_is_checked_without_values(text: str, complaint: str | None) -> None:

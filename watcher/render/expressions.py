@@ -21,7 +21,7 @@ from jinja2.parser import Parser
 from watcher.core.pipeline import Json
 from watcher.errors import RenderError
 from watcher.render.sandbox import Sandbox, as_text, settled
-from watcher.render.scanner import Expression, split
+from watcher.render.scanner import LITERAL, Expression, split
 from watcher.render.scope import (
     EXECUTION_NAMES,
     IMAGE_DIGEST_NAMES,
@@ -171,13 +171,13 @@ def condition_facts(condition: str) -> frozenset[Fact]:
 
 
 def check_text(text: str) -> str | None:
-    """The first fault of `text` that shows without values: its sentence, or None."""
+    """The first fault of `text` that shows without values, with what to do: a sentence, or None."""
     try:
         for part in split(text):
             if isinstance(part, Expression):
                 _check(part)
     except RenderError as error:
-        return error.message
+        return "; ".join(filter(None, (error.message, error.hint)))
     return None
 
 
@@ -246,7 +246,8 @@ def _part(node: nodes.Getattr | nodes.Getitem) -> Any:
 
 def _unknown(name: str, known: tuple[str, ...], of: str = "") -> str:
     close = get_close_matches(str(name), known, n=1)
-    advice = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
+    every = f"known are: {', '.join(known)}"
+    advice = f"did you mean {close[0]!r}?" if close else every if of else f"{LITERAL}; {every}"
     whole = f"{of}.{name}" if of else name
     return f"{whole!r} is an unknown name; {advice}"
 
@@ -268,6 +269,9 @@ def _check(expression: Expression) -> None:
     sandbox = Sandbox()
     try:
         tree = _parse(sandbox, expression)
+    except EVALUATION_ERRORS as error:
+        raise RenderError(f"`{expression}`: {reason(error)}", hint=LITERAL) from error
+    try:
         sandbox.compile(tree)
     except EVALUATION_ERRORS as error:
         raise RenderError(f"`{expression}`: {reason(error)}") from error

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from watcher.errors import RenderError
 
+LITERAL = "write `$${` for a literal `${`"
+"""The hint where somebody meant no expression, but a shell's variable."""
+
 _OPENING = "([{"
 _CLOSING = ")]}"
 _QUOTES = "'\""
@@ -44,7 +47,7 @@ def split(text: str) -> tuple[str | Expression, ...]:
 
 def _expression(source: str) -> Expression:
     if not source.strip():
-        raise RenderError("`${}` holds no expression", hint="write `$${` for a literal `${`")
+        raise RenderError("`${}` holds no expression", hint=LITERAL)
     return Expression(source.strip())
 
 
@@ -63,9 +66,7 @@ def _end(text: str, start: int) -> int:
             depth -= 1
         position += 1
     shown = text[start : start + 40].splitlines()[0] if text[start:].strip() else ""
-    raise RenderError(
-        f"`${{{shown}` is never closed by a `}}`", hint="write `$${` for a literal `${`"
-    )
+    raise RenderError(f"`${{{shown}` is never closed by a `}}`", hint=LITERAL)
 
 
 def _end_of_string(text: str, start: int) -> int:
