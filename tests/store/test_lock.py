@@ -108,3 +108,13 @@ def test_the_holder_names_the_config_that_it_has_read(path: Path, name: bytes) -
 def test_a_lock_in_a_missing_directory_is_unwritable(path: Path) -> None:
     with pytest.raises(StateUnwritable), lock(path.parent / "nowhere" / "watcher.db"):
         pass
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(path: Path, tmp_path: Path) -> None:
+    """Whoever may write to the directory must not have root empty another file."""
+    other = tmp_path / "other"
+    other.write_text("precious")
+    path.with_name("watcher.db.lock").symlink_to(other)
+    with pytest.raises(StateUnwritable), lock(path):
+        pass
+    assert other.read_text() == "precious"

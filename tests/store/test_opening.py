@@ -22,6 +22,7 @@ from watcher.errors import (
     StateUnwritable,
 )
 from watcher.store.backups import backup_state
+from watcher.store.lock import StateLock
 from watcher.store.schema import MIGRATIONS
 from watcher.store.sqlite import Store
 
@@ -151,6 +152,17 @@ def test_without_permission_it_is_unwritable(path: Path, what: str) -> None:
             store.record_poll(fired("1.1"))
     finally:
         target.chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_makes_in_the_directory_of_a_service_belongs_to_that(path: Path) -> None:
+    service = 54321
+    os.chown(path.parent, service, service)
+    with StateLock(path, command="watcher run --once"), Store.open(path) as store:
+        store.record_poll(baseline("1.0"))
+        assert {file.name: file.stat().st_uid for file in path.parent.iterdir()} == dict.fromkeys(
+            ("watcher.db", "watcher.db-shm", "watcher.db-wal", "watcher.db.lock"), service
+        )
 
 
 FILLER = """

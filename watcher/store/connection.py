@@ -20,7 +20,7 @@ from watcher.errors import (
     StateTooNew,
     StateUnwritable,
 )
-from watcher.store.lock import holder
+from watcher.store.lock import give_to_owner, holder
 from watcher.store.schema import APPLICATION_ID, MIGRATIONS, Migration
 
 BUSY_SECONDS = 10.0
@@ -171,7 +171,11 @@ def _create(path: Path, migrations: Sequence[Migration]) -> None:
 def build(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Make an empty state file. Raises sqlite3.Error and OSError."""
     path.unlink(missing_ok=True)
-    path.touch(mode=0o640)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+    try:
+        give_to_owner(file, path.parent)
+    finally:
+        os.close(file)
     with closing(connect(path)) as connection:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has to come before any table
         connection.execute("PRAGMA journal_mode = WAL")

@@ -63,7 +63,7 @@ class StateLock:
 
     def acquire(self) -> None:
         """Raises StateLocked, naming the holder, and StateUnwritable."""
-        file = _open(self._state, os.O_RDWR | os.O_CREAT)
+        file = _open_or_make(self._state)
         try:
             self._take(file)
             os.ftruncate(file, 0)
@@ -135,14 +135,31 @@ def holder(state: Path) -> Holder | None:
         os.close(file)
 
 
+def give_to_owner(file: int, directory: Path) -> None:
+    """What root makes in the directory of somebody else is theirs, as SQLite has it with its logs:
+    after a command of root's the service could not use it otherwise. `file` is an open one."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(file, owner.st_uid, owner.st_gid)
+
+
 def _lock_path(state: Path) -> Path:
     return state.with_name(f"{state.name}.lock")
 
 
+def _open_or_make(state: Path) -> int:
+    if _lock_path(state).exists():
+        return _open(state, os.O_RDWR)
+    file = _open(state, os.O_RDWR | os.O_CREAT)
+    give_to_owner(file, state.parent)
+    return file
+
+
 def _open(state: Path, flags: int) -> int:
-    """Not inherited by the commands that stages run (PEP 446)."""
+    """Not inherited by the commands that stages run (PEP 446). A link is not followed: what it
+    leads to would be emptied."""
     try:
-        return os.open(_lock_path(state), flags, 0o640)
+        return os.open(_lock_path(state), flags | os.O_NOFOLLOW, 0o640)
     except OSError as error:
         raise _unwritable(state, error) from error
 
