@@ -189,6 +189,26 @@ async def test_what_comes_back_into_the_config_is_not_late_at_once(
         assert await place.stale() == ["hub/acme/web"], "in time it is"
 
 
+async def test_an_account_that_is_to_be_polled_more_often_is_not_late_at_once(
+    tmp_path: Path,
+) -> None:
+    async with watching(tmp_path, PollSchedule(every=timedelta(hours=1))) as place:
+        lookout = place.lookout()
+        await lookout.settle()
+        place.passes(60)
+        place.polled()
+        place.passes(1800)
+        await lookout.settle()
+        member = place.app.members["hub"]
+        member.account = replace(member.account, poll=EACH_MINUTE)
+        await lookout.settle()
+        assert await place.stale() == []
+        place.passes(240)
+        place.status.last_check = place.wall
+        await lookout.settle()
+        assert await place.stale() == ["hub/acme/web"], "in time it is"
+
+
 async def pinged(pinger: Pinger, place: Watching, minutes: int) -> None:
     """It looks each 5 s while the repository is polled each minute."""
     ping = place.app.config.ping

@@ -13,6 +13,7 @@ from typing import Any
 
 from watcher.core import freshness
 from watcher.core.clocks import Clocks
+from watcher.core.account import Account
 from watcher.core.freshness import Settlement, WatchedAccount
 from watcher.core.health import stale_limit
 from watcher.core.notice import NoticeEvent, Trouble
@@ -36,6 +37,7 @@ class Lookout:
         self._clocks = Clocks(app.clock(), monotonic())
         self._is_daemon = is_daemon
         self._since: dict[str, float] = {}
+        self._accounts: dict[str, Account] = {}
         self._names: dict[str, tuple[str, ...]] = {}
         self._joined: dict[str, dict[str, float]] = {}
         self._refusals: dict[str, WatcherError | None] = {}
@@ -97,10 +99,19 @@ class Lookout:
 
     def _forget_others(self) -> None:
         """An account that comes back begins anew."""
-        known: tuple[dict[str, Any], ...] = (self._since, self._names, self._joined, self._refusals)
+        known: tuple[dict[str, Any], ...]
+        known = (self._since, self._accounts, self._names, self._joined, self._refusals)
         for each in known:
             for gone in each.keys() - self._app.members.keys():
                 del each[gone]
+
+    def _note_account(self, account: Account, now: float) -> float:
+        """Since when it is polled as the config has it now. One that changed begins anew, as its
+        watch does: what was in time for an hour's interval is not late for that of a minute."""
+        if self._accounts.get(account.name) != account:
+            self._since[account.name] = now
+            self._accounts[account.name] = account
+        return self._since.setdefault(account.name, now)
 
     def _note_names(self, account: str, names: tuple[str, ...], now: float) -> Mapping[str, float]:
         """Since when the repositories are watched that came later than their account."""
@@ -116,7 +127,7 @@ class Lookout:
     def _watched(self, member: Member) -> WatchedAccount:
         app, account = self._app, member.account
         now, repositories = app.clock(), member.repositories
-        since = self._since.setdefault(account.name, now)
+        since = self._note_account(account, now)
         return WatchedAccount(
             name=account.name,
             registry=account.registry.name,
