@@ -167,7 +167,7 @@ def _open(state: Path, flags: int) -> int:
 def _unwritable(state: Path, error: OSError) -> StateUnwritable:
     return StateUnwritable(
         f"{_lock_path(state)}: {error.strerror or error}",
-        hint="the directory of the state file must exist and belong to this user",
+        hint="the directory of the state file must exist and, with all in it, belong to this user",
     )
 
 
