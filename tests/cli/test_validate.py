@@ -33,6 +33,7 @@ FILES = {"empty": "", "blank": "x\n\n", "docker": '{"auths": {}}', "open": "x"}
         pytest.param("username: u\npassword_file: blank", "newline", id="two newlines"),
         pytest.param("username: u\npassword_file: docker", "docker config", id="wrong file"),
         pytest.param("username: u\npassword_file: open", "every user", id="open file"),
+        pytest.param("poll: 15m\nstale_after: 15m", "no longer than", id="stale in between"),
     ],
 )
 def test_what_is_legal_but_most_likely_wrong_is_warned_of(

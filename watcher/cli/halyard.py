@@ -56,6 +56,7 @@ def offline(config: Config, environment: Mapping[str, str] = os.environ) -> Iter
     for account in config.accounts:
         yield from _credential(account, environment)
         yield from _tls_files(account)
+        yield from _stale_in_between(account)
         yield from _watches_nothing(account, config)
     yield from map(finding_of, unheeded(config.accounts))
     for cluster in config.clusters:
@@ -116,6 +117,17 @@ def _tls_files(account: Account) -> Iterator[Finding]:
         context_of(account.tls)
     except TlsError as error:
         yield _error(str(error), account, error.hint)
+
+
+def _stale_in_between(account: Account) -> Iterator[Finding]:
+    """Whether health would be red before each poll, and told so."""
+    interval, limit = account.poll.every, account.stale_after
+    if interval is not None and limit is not None and limit <= interval:
+        yield _warn(
+            "stale_after is no longer than the interval: it is stale before each poll",
+            account,
+            "three intervals are the default, so that one failed poll is no alarm",
+        )
 
 
 def _tokens(http: HttpSettings) -> Iterator[Finding]:
