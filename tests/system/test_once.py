@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -16,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.system.watching import Watcher, account, trigger
+from tests.system.watching import Watcher, account, trigger, wait_until
 from watcher.testing.access import BearerAuth
-from watcher.testing.faults import Fault, Match, Respond
+from watcher.testing.faults import Fault, Gate, Hold, Match, Respond
 from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 
@@ -319,3 +320,49 @@ def test_repositories_share_tokens_where_the_account_says_so(
     watcher = Watcher(tmp_path, config(registry, *REPOSITORIES, **shared))
     assert watcher.run("run", "--once").returncode == 0
     assert registry.counters.tokens == 2
+
+
+def test_sigterm_lets_a_stage_of_a_pass_end_and_the_next_pass_goes_on(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    first, second, gate = (tmp_path / name for name in ("first", "second", "gate"))
+    waiting = f"echo begun >> {first}; until [ -e {gate} ]; do sleep 0.05; done"
+    stages = [{"command": ["sh", "-c", waiting]}, {"command": ["touch", str(second)]}]
+    registry.push("acme/web", "1.0")
+    slow = {**config(registry, "acme/web"), "pipelines": [{"name": "deploy", "stages": stages}]}
+    watcher = Watcher(tmp_path, slow)
+    assert watcher.run("run", "--once").returncode == 0
+    registry.push("acme/web", "2.0")
+    under_way = watcher.start("--once")
+    try:
+        wait_until(first.exists, "the stage runs")
+        under_way.send(signal.SIGTERM)
+        under_way.wait_for("stopping")
+        gate.touch()
+        assert under_way.wait() == 0
+    finally:
+        under_way.kill()
+    assert not second.exists()
+    assert watcher.run("run", "--once").returncode == 0
+    assert second.exists()
+    assert first.read_text() == "begun\n"
+
+
+def test_sigterm_ends_a_pass_that_waits_for_a_registry(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    registry.push("acme/web", "1.0")
+    watcher = Watcher(tmp_path, config(registry, "acme/web"))
+    gate = Gate()
+    registry.fault(Fault(action=Hold(until=gate.passage)))
+    under_way = watcher.start("--once")
+    try:
+        wait_until(lambda: gate.waiting > 0, "the registry is asked")
+        under_way.send(signal.SIGTERM)
+        assert under_way.wait(10) == 0
+    finally:
+        under_way.kill()
+        gate.open()
+    registry.clear_faults()
+    assert watcher.json("status")[0]["state"] == "pending", "what was not polled is not known"
+    assert watcher.run("run", "--once").returncode == 0

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from watcher.config.load import Config
 from watcher.core.account import Account
@@ -106,7 +108,7 @@ def run_once(
     progress: Progress | None = None,
 ) -> PassReport:
     """Raises StateError, UsageError; what fails in one repository is part of the report.
-    `carry_out` runs what is queued, and may tell of it."""
+    `carry_out` runs what is queued, and may tell of it. SIGTERM ends it in order (SPEC 8)."""
 
     async def work() -> PassReport:
         if purpose is Purpose.DRY_RUN:
@@ -116,19 +118,56 @@ def run_once(
         async with way_in as app:
             chosen = selection or Selection()
             chosen.check(config)
-            return await _pass(app, chosen, purpose, carry_out, progress)
+            ending, report = _Ending(app), PassReport()
+            if purpose is not Purpose.DRY_RUN:
+                ending.listen()
+            await ending.unless_asked(_look(app, chosen, purpose, progress, report))
+            if purpose is not Purpose.DRY_RUN:
+                await _follow(app, chosen, purpose, carry_out, ending, report)
+            return report
 
     return asyncio.run(work())
 
 
-async def _pass(
+class _Ending:
+    """What SIGTERM does to a pass: polls and messages under way break off, what runs gets to a safe
+    point, and no other is begun. The next pass goes on. A second signal ends it at once."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._work: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def listen(self) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._ask)
+
+    async def unless_asked(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, to its end or until the signal."""
+        self._work = asyncio.ensure_future(work)
+        if self._closing is not None:
+            self._work.cancel()
+        try:
+            await self._work
+        except asyncio.CancelledError:
+            if self._closing is None:
+                raise
+
+    def _ask(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_signal_handler(signal.SIGTERM)
+        self._app.log.info(Event.STOPPING)
+        self._closing = loop.create_task(self._app.runner().close())
+        if self._work is not None:
+            self._work.cancel()
+
+
+async def _look(
     app: App,
     selection: Selection,
     purpose: Purpose,
-    carry_out: CarryOut,
     progress: Progress | None,
-) -> PassReport:
-    report = PassReport()
+    report: PassReport,
+) -> None:
     chosen = [member for member in app.members.values() if selection.takes(member)]
     if purpose is not Purpose.DRY_RUN:
         await app.recognise(chosen)
@@ -149,16 +188,25 @@ async def _pass(
             for _ in range(_side_by_side(member.account, len(selection.names(member)))):
                 names = work[member.account.name]
                 group.create_task(_poll_all(member, names, purpose, note))
-    if purpose is not Purpose.DRY_RUN:
-        if purpose is Purpose.DETECT:
-            ran, report.failed_executions = await carry_out(app)
-            report.executions = list(dict.fromkeys(ran + report.executions))
-        await app.flush()
-        if purpose is Purpose.DETECT:
-            await let_go_if_due(app, DAILY)
-        is_complete = selection == Selection() and _all_polled(report, app.members.values())
-        await _announce(app, report, is_complete=is_complete)
-    return report
+
+
+async def _follow(
+    app: App,
+    selection: Selection,
+    purpose: Purpose,
+    carry_out: CarryOut,
+    ending: _Ending,
+    report: PassReport,
+) -> None:
+    """What comes after the polls."""
+    if purpose is Purpose.DETECT:
+        ran, report.failed_executions = await carry_out(app)
+        report.executions = list(dict.fromkeys(ran + report.executions))
+    await app.flush()
+    if purpose is Purpose.DETECT:
+        await ending.unless_asked(let_go_if_due(app, DAILY))
+    is_complete = selection == Selection() and _all_polled(report, app.members.values())
+    await ending.unless_asked(_announce(app, report, is_complete=is_complete))
 
 
 async def _announce(app: App, report: PassReport, *, is_complete: bool) -> None:
