@@ -205,6 +205,17 @@ def test_its_metrics_have_the_process_though_it_sees_nothing_of_the_machine(host
     assert abs(seen["process_start_time_seconds"] - began) < 10
 
 
+def test_a_stop_lets_the_command_of_a_stage_end(host: Host, registry: FakeRegistry) -> None:
+    working = "touch $HOME/begun; sleep 3; echo done"
+    box = host.boot(host.config("sh", "-c", working))
+    box.systemctl("start", SERVICE)
+    registry.push(WEB, "2.0")
+    begun = ("test", "-e", "/var/cache/private/registry-watcher/begun")
+    wait_until(lambda: box.run(*begun).returncode == 0, "the command runs")
+    box.systemctl("stop", SERVICE)
+    assert output_of(finished_run(box)) == ["done"]
+
+
 def test_a_process_that_stands_is_killed_and_started_again(host: Host) -> None:
     quick = drop_in("WatchdogSec=2", "RestartSec=100ms")
     box = host.boot(host.config(), **quick)
