@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from watcher.core import freshness
-from watcher.core.clocks import Clocks
 from watcher.core.account import Account
+from watcher.core.clocks import Clocks
 from watcher.core.freshness import Settlement, WatchedAccount
 from watcher.core.health import stale_limit
 from watcher.core.notice import NoticeEvent, Trouble
