@@ -26,6 +26,7 @@ from watcher.errors import StateUnwritable
 from watcher.registry.budgets.limits import HostLimits
 from watcher.stages import OPTIONS
 from watcher.store.connection import Fault, no_fault
+from watcher.store.lock import StateLock
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
@@ -68,7 +69,10 @@ async def until(holds: Callable[[], bool], what: str) -> None:
 
 @asynccontextmanager
 async def app_at(
-    config: Config, fault: Fault = no_fault, log: Log | None = None
+    config: Config,
+    fault: Fault = no_fault,
+    log: Log | None = None,
+    lock: StateLock | None = None,
 ) -> AsyncIterator[App]:
     """An App around a state file on which a test may make writing fail."""
     store = ThreadedStore(lambda: Store.open(config.state, fault=fault))
@@ -82,6 +86,7 @@ async def app_at(
         log=log or Log("error", stream=StringIO()),
         clock=time.time,
         environment={},
+        lock=lock,
     )
     try:
         yield app
@@ -113,6 +118,30 @@ async def test_what_a_poll_queued_too_late_for_its_time_out_runs_all_the_same(
                     lambda: [run.status for run in reading.executions()] == ["SUCCEEDED"],
                     "the run of the tag that was recorded late",
                 )
+            service.stop()
+            await serving
+
+
+class ReadOnly(StateLock):
+    """On a file system that became read-only, as some do after a fault of the disk."""
+
+    def beat(self) -> None:
+        raise StateUnwritable("Read-only file system")
+
+
+async def test_a_lock_that_can_not_be_touched_is_said_and_ends_nothing(tmp_path: Path) -> None:
+    """A daemon with nothing to write does not learn it in another way."""
+    async with FakeRegistry() as registry:
+        registry.push(REPOSITORY, "v1")
+        config, written = config_at(tmp_path, registry.address), StringIO()
+        lock = ReadOnly(config.state, command="test")
+        async with app_at(config, log=Log("error", stream=written), lock=lock) as app:
+            service = Service(app, lambda: config)
+            serving = asyncio.create_task(service.run())
+            await until(lambda: "state_failed" in written.getvalue() or serving.done(), "a beat")
+            registry.push(REPOSITORY, "v2")
+            status = app.board.get("main", REPOSITORY)
+            await until(lambda: status.tags == 2 or serving.done(), "a poll after that")
             service.stop()
             await serving
 

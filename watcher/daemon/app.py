@@ -219,15 +219,24 @@ class App:
             )
         except StateError as error:
             self.board.put_back(statuses)
-            self.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
-            self.meter.count(Count.STATE_FAILURES, StateUse.BOOKKEEPING)
+            self._say_failed(error)
             raise
         self._flushed, self._catalogs = hosts, catalogs
 
     def beat(self) -> None:
-        """Leave a sign that the bookkeeping is done, for who looks from outside."""
-        if self._lock is not None:
+        """Leave a sign that the bookkeeping is done, for who looks from outside. What keeps it from
+        that is said; raises StateError."""
+        if self._lock is None:
+            return
+        try:
             self._lock.beat()
+        except StateError as error:
+            self._say_failed(error)
+            raise
+
+    def _say_failed(self, error: StateError) -> None:
+        self.log.error(Event.STATE_FAILED, error=str(error), hint=error.hint)
+        self.meter.count(Count.STATE_FAILURES, StateUse.BOOKKEEPING)
 
     def _of_hosts(self) -> _OfHosts:
         hosts = self.hosts

@@ -191,10 +191,9 @@ class Service:
     async def _flush(self) -> None:
         try:
             await self._app.flush()
+            self._app.beat()
         except StateError as error:
             self._announcer.state_failed(error)  # the batch is kept, the next minute tries again
-            return
-        self._app.beat()
 
     def _flush_turns(self) -> None:
         """Who looks into the state file learns at once that a repository fails, or does no more."""

@@ -77,9 +77,14 @@ class StateLock:
         self._file = file
 
     def beat(self) -> None:
-        """Say that the holder still gets on, by the time of the file: it costs no transaction."""
-        if self._file is not None:
+        """Say that the holder still gets on, by the time of the file: it costs no transaction.
+        Raises StateUnwritable."""
+        if self._file is None:
+            return
+        try:
             os.utime(self._file)
+        except OSError as error:  # such as a file system that became read-only
+            raise _unwritable(self._state, error) from error
 
     def release(self) -> None:
         """May be called twice."""
