@@ -154,6 +154,26 @@ def test_without_permission_it_is_unwritable(path: Path, what: str) -> None:
         target.chmod(0o700)
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["moved away", "replaced"])
+def test_a_file_that_others_no_longer_find_in_its_place_is_not_written(
+    replaced: bool, path: Path, tmp_path: Path
+) -> None:
+    """What is written into a file that was deleted would be lost with the process."""
+    elsewhere = tmp_path / "elsewhere"
+    with Store.open(path) as store:
+        store.record_poll(baseline("1.0"))
+        path.rename(elsewhere)
+        if replaced:
+            fill(tmp_path / "new.db")
+            (tmp_path / "new.db").rename(path)
+        with pytest.raises(StateUnwritable, match="moved, deleted or replaced") as raised:
+            store.record_poll(fired("1.1"))
+        assert raised.value.hint
+        elsewhere.rename(path)
+        store.record_poll(fired("1.1"))
+        assert len(store.executions()) == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_what_root_makes_in_the_directory_of_a_service_belongs_to_that(path: Path) -> None:
     service = 54321

@@ -375,6 +375,22 @@ def test_retry_beside_a_daemon_runs_from_the_failed_stage(
     assert marks.read_text() == "first\n"
 
 
+def test_a_state_file_that_was_moved_away_is_told_and_gone_on_with_when_it_is_back(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    watcher = watched(tmp_path, registry)
+    elsewhere = tmp_path / "elsewhere.db"
+    with watcher.running() as daemon:
+        watcher.state.rename(elsewhere)
+        registry.push(WEB, "2.0")
+        (line, *_) = daemon.wait_for("poll_failed")
+        assert "was moved, deleted or replaced while it was open" in line["error"]
+        assert "restart" in line["hint"]
+        elsewhere.rename(watcher.state)
+        daemon.wait_for("execution_finished", status="SUCCEEDED")
+    assert runs_by_tag(watcher) == {"2.0": "SUCCEEDED"}
+
+
 # A registry that goes away
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from watcher.errors import StateUnwritable
 from watcher.store.connection import Fault, no_fault, open_state, transaction, translated
 from watcher.store.schema import MIGRATIONS, Migration
 
@@ -39,6 +40,7 @@ class StateFile:
         self.path = path
         self.commits = 0
         self._db = connection
+        self._file = _identity(path)
         self._fault = fault
         self._clock = clock
 
@@ -83,6 +85,7 @@ class StateFile:
     @contextmanager
     def _writing(self, what: str, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction. Bookkeeping that may be lost is written without waiting for the disk."""
+        self._check_place()
         with translated(self.path):
             if not durable:
                 self._db.execute("PRAGMA synchronous = NORMAL")
@@ -96,3 +99,21 @@ class StateFile:
                 if not durable:
                     self._db.execute("PRAGMA synchronous = FULL")
         self._fault(f"{what}.after_commit")
+
+    def _check_place(self) -> None:
+        """What is written into a file that is no longer in its place, nobody finds: other commands
+        look there, and what was deleted goes with this process."""
+        if _identity(self.path) != self._file:
+            raise StateUnwritable(
+                f"{self.path} was moved, deleted or replaced while it was open",
+                hint="put it back, or restart to go on with what is there now",
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
