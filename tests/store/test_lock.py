@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,17 @@ with StateLock(Path(sys.argv[1]), command="watcher run -c there.yaml"):
     child = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
     print(child.pid, flush=True)
     sys.stdin.read()
+"""
+
+
+MAKING = """
+import sys
+from pathlib import Path
+from watcher.store.lock import StateLock
+from watcher.store.sqlite import Store
+path = Path(sys.argv[1])
+with StateLock(path, command="watcher run"), Store.open(path):
+    pass
 """
 
 
@@ -118,3 +130,14 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(path: Path, tmp_path: P
     with pytest.raises(StateUnwritable), lock(path):
         pass
     assert other.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be without a right of root")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is missing")
+def test_a_root_that_may_give_nothing_away_works_in_the_directory_of_another(path: Path) -> None:
+    """As in a container without capabilities, or on a share where root is nobody."""
+    os.chown(path.parent, 54321, 54321)
+    path.parent.chmod(0o777)
+    without = ["setpriv", "--inh-caps", "-chown", "--bounding-set", "-chown"]
+    subprocess.run([*without, sys.executable, "-c", MAKING, str(path)], check=True)
+    assert path.exists()

@@ -11,6 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,10 +143,12 @@ def holder(state: Path) -> Holder | None:
 
 def give_to_owner(file: int, directory: Path) -> None:
     """What root makes in the directory of somebody else is theirs, as SQLite has it with its logs:
-    after a command of root's the service could not use it otherwise. `file` is an open one."""
+    after a command of root's the service could not use it otherwise. `file` is an open one. A root
+    without that right, as in a container, and a file system without owners keep what they made."""
     if os.geteuid() == 0:
-        owner = directory.stat()
-        os.fchown(file, owner.st_uid, owner.st_gid)
+        with suppress(OSError):
+            owner = directory.stat()
+            os.fchown(file, owner.st_uid, owner.st_gid)
 
 
 def _lock_path(state: Path) -> Path:
