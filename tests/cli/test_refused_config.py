@@ -235,6 +235,7 @@ def test_without_a_process_that_holds_the_state_file_all_refuse(
         pytest.param(None, id="none"),
         pytest.param("other.yaml", id="another one"),
         pytest.param("gone.yaml", id="one that is gone"),
+        pytest.param("no\0name", id="what names no file"),
     ],
 )
 def test_a_process_that_reads_no_such_config_vouches_for_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -25,7 +26,6 @@ with StateLock(Path(sys.argv[1]), command="watcher run -c there.yaml"):
     print(child.pid, flush=True)
     sys.stdin.read()
 """
-
 
 MAKING = """
 import sys
@@ -130,6 +130,35 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(path: Path, tmp_path: P
     with pytest.raises(StateUnwritable), lock(path):
         pass
     assert other.read_text() == "precious"
+
+
+def test_a_pipe_in_the_place_of_the_lock_keeps_nobody_waiting(path: Path) -> None:
+    os.mkfifo(path.with_name("watcher.db.lock"))
+    assert holder(path) is None
+    with pytest.raises(StateUnwritable), lock(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\xff\n\x00", id="no text"),
+        pytest.param(b"9" * 5000, id="no number of a process"),
+    ],
+)
+def test_who_holds_it_is_unknown_where_the_lock_says_nothing_sensible(
+    path: Path, content: bytes
+) -> None:
+    place = path.with_name("watcher.db.lock")
+    place.write_bytes(content)
+    with place.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        named = holder(path)
+        with pytest.raises(StateLocked, match="is held by another process"), lock(path):
+            pass
+    assert named is not None
+    assert named.command == "unknown"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may be without a right of root")

@@ -117,8 +117,8 @@ def _holder(state: Path) -> Holder | None:
 
 
 def _read(held_by: Holder, config: Path) -> bool:
-    """Whether the process reads this config, by whatever name."""
+    """Whether the process reads this config, by whatever name. Anything may stand in its place."""
     try:
         return held_by.config is not None and held_by.config.samefile(config)
-    except OSError:
+    except (OSError, ValueError):
         return False

@@ -24,6 +24,7 @@ _HINT = (
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
 _LONGEST = 8192
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +157,22 @@ def _lock_path(state: Path) -> Path:
 
 
 def _open_or_make(state: Path) -> int:
-    if _lock_path(state).exists():
+    """Only what is made here is given away: what another made meanwhile may be any file."""
+    try:
+        file = os.open(_lock_path(state), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+    except FileExistsError:
         return _open(state, os.O_RDWR)
-    file = _open(state, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise _unwritable(state, error) from error
     give_to_owner(file, state.parent)
     return file
 
 
 def _open(state: Path, flags: int) -> int:
-    """Not inherited by the commands that stages run (PEP 446). A link is not followed: what it
-    leads to would be emptied."""
+    """Not inherited by the commands that stages run (PEP 446). A link is not followed, for what it
+    leads to would be emptied, and of a pipe no writer is waited for."""
     try:
-        return os.open(_lock_path(state), flags | os.O_NOFOLLOW, 0o640)
+        return os.open(_lock_path(state), flags | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise _unwritable(state, error) from error
 
@@ -182,7 +187,7 @@ def _unwritable(state: Path, error: OSError) -> StateUnwritable:
 def _read(file: int) -> Holder | None:
     pid, _, rest = os.pread(file, _LONGEST, 0).partition(b"\n")
     command, _, config = rest.partition(b"\n")
-    if not pid.isdigit():
+    if not pid.isdigit() or len(pid) > _MOST_DIGITS:
         return None
     return Holder(
         int(pid),
