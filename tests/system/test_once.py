@@ -366,3 +366,24 @@ def test_sigterm_ends_a_pass_that_waits_for_a_registry(
     registry.clear_faults()
     assert watcher.json("status")[0]["state"] == "pending", "what was not polled is not known"
     assert watcher.run("run", "--once").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["poll", "baseline"])
+def test_whoever_asks_for_a_poll_hears_that_sigterm_ended_it(
+    tmp_path: Path, registry: FakeRegistry, command: str
+) -> None:
+    registry.push("acme/web", "1.0")
+    watcher = Watcher(tmp_path, config(registry, "acme/web"))
+    gate = Gate()
+    registry.fault(Fault(action=Hold(until=gate.passage)))
+    asked = watcher.command(command, "main")
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as ran:
+        try:
+            wait_until(lambda: gate.waiting > 0, "the registry is asked")
+            ran.send_signal(signal.SIGTERM)
+            shown, said = ran.communicate(timeout=20)
+        finally:
+            ran.kill()
+            gate.open()
+    assert (ran.returncode, shown) == (1, "nothing was polled\n")
+    assert "SIGTERM came before all was polled" in said

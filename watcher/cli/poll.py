@@ -13,7 +13,7 @@ import click
 from watcher.cli import completing, output
 from watcher.cli.asking import ask
 from watcher.cli.base import Invocation, command, pass_invocation
-from watcher.cli.failure import FAILED, OK
+from watcher.cli.failure import FAILED, OK, warn
 from watcher.cli.session import load_config
 from watcher.config.lookup import select
 from watcher.errors import StateLocked
@@ -75,7 +75,9 @@ def _ask(
         report = one_pass(
             invocation, config, purpose=purpose, selection=selection, command=f"watcher {kind}"
         )
-        return answer(report.polls) | {"ok": report.ok}
+        if report.is_stopped:
+            warn("SIGTERM came before all was polled", "what the table lacks is as it was before")
+        return answer(report.polls) | {"ok": report.ok and not report.is_stopped}
 
     try:
         result = by_this_process()
@@ -114,7 +116,7 @@ def _show(invocation: Invocation, result: dict[str, Any]) -> None:
             )
             for poll in result["polls"]
         ),
-        empty="there is nothing to poll",
+        empty="there is nothing to poll" if _went_well(result) else "nothing was polled",
     )
     for hint in dict.fromkeys(poll["hint"] for poll in result["polls"] if poll["hint"]):
         output.say(f"hint: {hint}")

@@ -66,12 +66,14 @@ class Selection:
 @dataclass(slots=True)
 class PassReport:
     """What one pass found. `ok` is exit code 0: no poll and no execution failed, no catalog
-    failed; what an earlier Retry-After still parks was skipped, and is no failure."""
+    failed; what an earlier Retry-After still parks was skipped, and is no failure. `is_stopped`: a
+    signal came before all was polled, which is none either."""
 
     polls: list[PollOutcome] = field(default_factory=list)
     executions: list[str] = field(default_factory=list)
     failed_executions: list[str] = field(default_factory=list)
     account_errors: dict[str, WatcherError] = field(default_factory=dict)
+    is_stopped: bool = False
 
     @property
     def ok(self) -> bool:
@@ -122,6 +124,7 @@ def run_once(
             if purpose is not Purpose.DRY_RUN:
                 ending.listen()
             await ending.unless_asked(_look(app, chosen, purpose, progress, report))
+            report.is_stopped = ending.is_asked
             if purpose is not Purpose.DRY_RUN:
                 await _follow(app, chosen, purpose, carry_out, ending, report)
             return report
@@ -138,18 +141,22 @@ class _Ending:
         self._work: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
+    @property
+    def is_asked(self) -> bool:
+        return self._closing is not None
+
     def listen(self) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._ask)
 
     async def unless_asked(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work, to its end or until the signal."""
         self._work = asyncio.ensure_future(work)
-        if self._closing is not None:
+        if self.is_asked:
             self._work.cancel()
         try:
             await self._work
         except asyncio.CancelledError:
-            if self._closing is None:
+            if not self.is_asked:
                 raise
 
     def _ask(self) -> None:
