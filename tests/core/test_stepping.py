@@ -246,7 +246,7 @@ def test_after_a_wait_it_is_the_same_attempt_with_its_state_and_a_new_time() -> 
     stage = again.stages[0]
     assert (stage.attempts, stage.resumed, stage.log) == (1, state, "so far")
     assert stage.deadline == NOW + MINUTE + timedelta(minutes=10)
-    assert (stage.wake, stage.waiting_for, stage.started) == (None, None, NOW)
+    assert (stage.wake, stage.waiting_for, stage.started) == (NOW + MINUTE, None, NOW)
 
 
 def test_a_wait_for_a_run_goes_on_within_the_same_time() -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from watcher.core.pipeline import (
 from watcher.engine.runner import EmbeddedRunner, utc_now
 from watcher.errors import RateLimited, StateUnwritable, UsageError
 from watcher.stages.base import StageContext
+from watcher.stages.wait import WaitStage
 from watcher.store.sqlite import Store
 from watcher.store.threaded import ThreadedStore
 from watcher.telemetry.log import Log
@@ -375,6 +376,28 @@ async def test_a_run_that_waits_waits_as_long_when_the_clock_is_set(
         ahead[0] = jump
         await bench.until(lambda: bench.count(ExecutionStatus.SUCCEEDED), 1)
     assert tries[1] - tries[0] >= 0.99
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_a_wait_is_over_when_its_time_has_passed_though_the_clock_was_set(
+    bench: Bench, jump: timedelta
+) -> None:
+    ahead, looks = [timedelta()], list[StageOutcome]()
+
+    def now() -> datetime:
+        return utc_now() + ahead[0]
+
+    async def work(context: StageContext) -> StageOutcome:
+        looks.append(await WaitStage().run("1s", replace(context, now=now)))
+        return looks[-1]
+
+    runner = bench.runner(work, now=now)
+    async with working(runner):
+        await runner.submit(run_of(spec()))
+        await bench.until(lambda: bench.count(ExecutionStatus.WAITING), 1)
+        ahead[0] = jump
+        await bench.until(lambda: bench.count(ExecutionStatus.SUCCEEDED), 1)
+    assert [type(look) for look in looks] == [Waiting, Done]
 
 
 async def test_what_waits_for_a_person_waits_on_when_the_clock_is_set(bench: Bench) -> None:

@@ -116,7 +116,8 @@ def next_step(execution: Execution, now: datetime) -> Step:
 
 
 def begin(execution: Execution, index: int, now: datetime) -> Execution:
-    """The execution with the stage at `index` started. After a wait it is the same attempt."""
+    """The execution with the stage at `index` started. After a wait it is the same attempt, and
+    still knows until when it waited."""
     stage = execution.stages[index]
     resumes = stage.status is StageStatus.WAITING and stage.waiting_for != FOR_RETRY
     kept = stage.deadline if resumes and _counts(stage) else None
@@ -128,7 +129,9 @@ def begin(execution: Execution, index: int, now: datetime) -> Execution:
         started=stage.started or now,
         finished=None,
         deadline=kept or now + spec_of(execution, stage).timeout,
-        **_no_wait(),
+        suspended=None,
+        waiting_for=None,
+        wake=None if stage.waiting_for == FOR_RETRY else stage.wake,
     )
     return replace(
         with_stage(execution, started),

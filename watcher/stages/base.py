@@ -227,6 +227,11 @@ class StageContext:
         return self.memory.resumed
 
     @property
+    def waited_until(self) -> datetime | None:
+        """The end of its Waiting, by the clock as it was set since; None at its first run."""
+        return self.execution.stages[self.index].wake
+
+    @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this stage of this run (SPEC 6.2)."""
         return f"{self.execution.id}/{self.spec.name}"

@@ -28,15 +28,12 @@ class WaitStage:
         until = self._end(context, now + duration)
         if now >= until:
             return Done({"until": until.isoformat()})
-        state = {"until": until.isoformat()}
-        return Waiting(until=until, waiting_for=f"the time {state['until']}", state=state)
+        return Waiting(until=until, waiting_for=f"the time {until.isoformat()}")
 
     @staticmethod
     def _end(context: StageContext, latest: datetime) -> datetime:
-        """A clock that was set back does not put it off by as much."""
-        if context.resumed:
-            return min(datetime.fromisoformat(context.resumed["until"]), latest)
-        return latest
+        """A clock that was set back while nothing ran does not put it off by as much."""
+        return latest if context.waited_until is None else min(context.waited_until, latest)
 
     @staticmethod
     def _duration(options: Json) -> timedelta:
