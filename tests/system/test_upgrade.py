@@ -16,8 +16,9 @@ import pytest
 from tests.system import releases
 from tests.system.releases import API, HELD, WEB
 from tests.system.watching import Watcher, wait_until
+from watcher.core.notice import NoticeEvent
 from watcher.store.schema import MIGRATIONS
-from watcher.store.sqlite import Store
+from watcher.store.sqlite import EventSelector, Store
 from watcher.testing.registry import FakeRegistry
 
 STATES = sorted(Path(__file__).with_name("states").glob("schema_*.sql"))
@@ -83,6 +84,16 @@ def test_a_daemon_goes_on_where_the_old_one_was_killed_and_fires_nothing_twice(
     new = sorted(run["tag"] for run in runs(old) if run["id"] not in known)
     assert new == ["1.6", *HELD]
     assert [event["tag"] for event in old.json("events", "ls", "--outcome", "disabled")] == ["1.3"]
+
+
+def test_of_events_that_an_old_file_holds_there_are_reminders(old: Watcher) -> None:
+    with Store.open(old.state) as store:
+        (lasting,) = store.outbox.troubles()
+        assert (lasting.event, lasting.account) == (NoticeEvent.EVENTS_HELD, "main")
+        assert lasting.text == f"main/{API}: events are still held"
+        assert f"`watcher events release main/{API}` fires them" in lasting.detail
+        store.drop(EventSelector.parse("api"))
+        assert store.outbox.troubles() == []
 
 
 UPGRADER = """

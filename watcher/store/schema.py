@@ -130,6 +130,18 @@ _SERVICE: Migration = (
         PRIMARY KEY (event, subject)
     ) STRICT, WITHOUT ROWID
     """,
+    # Of what earlier releases held nobody was told: who is told of held events is reminded of it.
+    """
+    INSERT INTO trouble (event, subject, account, since, text, detail, looked)
+    SELECT 'events_held', place, account, since, place || ': events are still held',
+        '`watcher events ls` lists them; `watcher events release ' || place ||
+        '` fires them, `watcher events drop ' || place || '` not', since
+    FROM (
+        SELECT r.account || '/' || r.name AS place, r.account AS account, min(a.time) AS since
+        FROM decision d JOIN activity a ON a.id = d.activity
+        JOIN repository r ON r.id = a.repository WHERE d.outcome = 'held' GROUP BY r.id
+    )
+    """,
     # The outbox: one row for each message to one notifier. A number is never given twice. `asked`:
     # when a person last asked to send it again.
     """
