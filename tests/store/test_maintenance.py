@@ -201,6 +201,11 @@ def with_wrong_type(document: Json) -> Json:
     return document
 
 
+def with_too_large_a_number(document: Json) -> Json:
+    document["tables"]["repository"][0]["tags"] = 2**63
+    return document
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -210,6 +215,10 @@ def with_wrong_type(document: Json) -> Json:
         with_orphan,
         with_list_in_a_column,
         with_wrong_type,
+        with_too_large_a_number,
+        pytest.param(lambda document: {**document, "numbers": {}, "tables": {}}, id="no tables"),
+        pytest.param(lambda document: {**document, "numbers": None}, id="no numbers"),
+        pytest.param(lambda document: {**document, "numbers": {"message": 2**63}}, id="too many"),
         pytest.param(lambda _: [], id="a list"),
         pytest.param(lambda _: {"accounts": []}, id="another document"),
     ],

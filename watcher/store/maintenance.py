@@ -180,6 +180,8 @@ def import_state(document: Json, path: Path) -> dict[str, int]:
             raise UsageError(f"{path} has been made meanwhile; it is left as it is") from None
         except sqlite3.IntegrityError as error:
             raise UsageError(f"the document contradicts itself: {error}") from error
+        except OverflowError as error:
+            raise UsageError("the document has a number that no state file holds") from error
         finally:
             draft.unlink(missing_ok=True)
     return {table: len(rows) for table, rows in tables.items()}
