@@ -29,6 +29,8 @@ from watcher.engine.ticker import Ticker
 from watcher.stages import OPTIONS
 from watcher.telemetry.log import Log
 from watcher.telemetry.systemd import ServiceManager
+from watcher.testing.faults import Fault, Gate, Hold, Match
+from watcher.testing.records import Kind
 from watcher.testing.registry import FakeRegistry
 from watcher.web.hooks.senders import KINDS
 
@@ -133,3 +135,20 @@ async def test_what_is_asked_for_at_any_moment_of_its_accounts_reload_is_looked_
             if is_over:
                 break
         assert is_over
+
+
+async def test_a_poll_that_a_person_asked_for_is_made_anew_when_a_reload_breaks_it_off(
+    tmp_path: Path,
+) -> None:
+    async with reloaded(tmp_path) as daemon:
+        watch, gate = daemon.accounts.watches["main"], Gate()
+        status = daemon.app.board.get("main", REPOSITORY)
+        daemon.registry.push(REPOSITORY, "v2")
+        daemon.registry.fault(Fault(match=Match(kind=Kind.TAGS), action=Hold(until=gate.passage)))
+        watch.nudge(REPOSITORY)
+        await until(lambda: gate.waiting > 0, "the registry is asked")
+        daemon.registry.clear_faults()
+        limits = replace(watch.account.limits, concurrency=3)
+        await daemon.accounts.take(replace(watch.account, limits=limits), watch.account)
+        gate.open()
+        await until(lambda: status.tags == 2, "the poll that was asked for")

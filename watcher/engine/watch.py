@@ -6,6 +6,7 @@ side by side. A repository is never polled twice at once, and a failing one dela
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -213,9 +214,14 @@ class AccountWatch:
             return
         is_asked_for, failures = is_nudged or self._is_hinted(repository), status.failures
         named = hinted.begin(started) if hinted is not None else frozenset()
-        outcome = await self.poller.poll(
-            repository, Purpose.DETECT, priority, named=None if is_nudged else named
-        )
+        try:
+            outcome = await self.poller.poll(
+                repository, Purpose.DETECT, priority, named=None if is_nudged else named
+            )
+        except asyncio.CancelledError:
+            if is_nudged:
+                self._nudged.add(repository)  # for the watch that takes over
+            raise
         if is_asked_for and status.failures > failures:
             status.failures = max(failures, 1)  # many in one outage are no longer outage
         self._timetable.put_off(status, started, outcome.until)
