@@ -400,6 +400,25 @@ async def test_a_wait_is_over_when_its_time_has_passed_though_the_clock_was_set(
     assert [type(look) for look in looks] == [Waiting, Done]
 
 
+async def test_a_wait_is_not_longer_where_the_clock_is_set_back_just_when_it_begins(
+    bench: Bench,
+) -> None:
+    ahead = [timedelta()]
+
+    def now() -> datetime:
+        return utc_now() + ahead[0]
+
+    async def work(context: StageContext) -> StageOutcome:
+        outcome = await WaitStage().run("1s", replace(context, now=now))
+        ahead[0] = timedelta(days=-1)
+        return outcome
+
+    runner = bench.runner(work, now=now)
+    async with working(runner):
+        await runner.submit(run_of(spec()))
+        await bench.until(lambda: bench.count(ExecutionStatus.SUCCEEDED), 1)
+
+
 async def test_what_waits_for_a_person_waits_on_when_the_clock_is_set(bench: Bench) -> None:
     ahead = [timedelta()]
 

@@ -290,9 +290,10 @@ class Retry:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """The stage waits, as data: until a time, for another execution, or for a person.
-    It runs again when the wait is over; `state` is handed back to it then."""
+    It runs again when the wait is over; `state` is handed back to it then. `until` is a moment, or
+    how long from the answer on, which is right also where the clock is set just then."""
 
-    until: datetime | None
+    until: datetime | timedelta | None
     waiting_for: str
     state: Json = None
 

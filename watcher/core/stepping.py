@@ -167,7 +167,8 @@ def conclude(
             wake = now + (spec.backoff if after is None else after)
             stage = replace(_suspended(stage, FOR_RETRY, wake, now), error=reason)
         case Waiting(until, waiting_for, state):
-            stage = replace(_suspended(stage, waiting_for, until, now), resumed=state)
+            moment = now + until if isinstance(until, timedelta) else until
+            stage = replace(_suspended(stage, waiting_for, moment, now), resumed=state)
     execution = with_stage(execution, stage)
     waits = stage.status is StageStatus.WAITING
     return replace(execution, status=ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING)

@@ -28,7 +28,7 @@ class WaitStage:
         until = self._end(context, now + duration)
         if now >= until:
             return Done({"until": until.isoformat()})
-        return Waiting(until=until, waiting_for=f"the time {until.isoformat()}")
+        return Waiting(until=until - now, waiting_for=f"the time {until.isoformat()}")
 
     @staticmethod
     def _end(context: StageContext, latest: datetime) -> datetime:
