@@ -44,7 +44,7 @@ image:
 	  --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_ARGS) .
 
 test: venv
-	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 6 $(PYTEST_ARGS)
 
 check: lint types layers test
 
