@@ -7,7 +7,8 @@ Nothing is remembered here that matters: what lasts stands in the state file.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,30 @@ from watcher.store.sqlite import Store
 _OF_WATCHED = frozenset({NoticeEvent.CREDENTIAL_FAILED, NoticeEvent.LISTING_QUARANTINED})
 
 
+@dataclass(slots=True)
+class _Seen:
+    """An account as it was seen the last time: `since` when it is polled so, and, of the
+    repositories in `names`, since when those are watched that came later."""
+
+    account: Account
+    names: tuple[str, ...]
+    since: float
+    joined: dict[str, float] = field(default_factory=dict)
+
+    def note_account(self, account: Account, now: float) -> None:
+        """One that changed begins anew, as its watch does: what was in time for an hour's interval
+        is not late for that of a minute."""
+        if self.account != account:
+            self.account, self.since = account, now
+
+    def note_names(self, names: tuple[str, ...], now: float) -> None:
+        if names is not self.names:
+            new = dict.fromkeys(frozenset(names).difference(self.names), now)
+            kept = self.joined.keys() & frozenset(names)
+            self.joined = {name: self.joined[name] for name in kept} | new
+            self.names = names
+
+
 class Lookout:
     """One App's. `is_daemon`: repositories are late by this process's own time, see
     WatchedAccount.since."""
@@ -36,10 +61,7 @@ class Lookout:
         self._monotonic = monotonic
         self._clocks = Clocks(app.clock(), monotonic())
         self._is_daemon = is_daemon
-        self._since: dict[str, float] = {}
-        self._accounts: dict[str, Account] = {}
-        self._names: dict[str, tuple[str, ...]] = {}
-        self._joined: dict[str, dict[str, float]] = {}
+        self._seen: dict[str, _Seen] = {}
         self._refusals: dict[str, WatcherError | None] = {}
         self._rejected: tuple[Path, WatcherError | None] | None = None
         self._news = False
@@ -85,57 +107,40 @@ class Lookout:
             return [trouble for trouble, _ in found.over]
 
         for trouble in await self._app.store.run(work):
-            if trouble.event is NoticeEvent.REPOSITORY_STALE and trouble.subject in self._since:
-                self._since[trouble.subject] = now  # its registry came back; see WatchedAccount
+            seen = self._seen.get(trouble.subject)
+            if trouble.event is NoticeEvent.REPOSITORY_STALE and seen is not None:
+                seen.since = now  # its registry came back; see WatchedAccount
 
     def accounts(self) -> tuple[WatchedAccount, ...]:
         """How the repositories of each account fare now. What was not polled while the machine
         slept, or the clock was wrong, does not count."""
         if self._clocks.parted(self._app.clock(), self._monotonic()):
-            self._since.clear()
-            self._joined.clear()
+            for seen in self._seen.values():
+                seen.since, seen.joined = self._app.clock(), {}
         self._forget_others()
         return tuple(self._watched(member) for member in self._app.members.values())
 
     def _forget_others(self) -> None:
         """An account that comes back begins anew."""
-        known: tuple[dict[str, Any], ...]
-        known = (self._since, self._accounts, self._names, self._joined, self._refusals)
+        known: tuple[dict[str, Any], ...] = (self._seen, self._refusals)
         for each in known:
             for gone in each.keys() - self._app.members.keys():
                 del each[gone]
 
-    def _note_account(self, account: Account, now: float) -> float:
-        """Since when it is polled as the config has it now. One that changed begins anew, as its
-        watch does: what was in time for an hour's interval is not late for that of a minute."""
-        if self._accounts.get(account.name) != account:
-            self._since[account.name] = now
-            self._accounts[account.name] = account
-        return self._since.setdefault(account.name, now)
-
-    def _note_names(self, account: str, names: tuple[str, ...], now: float) -> Mapping[str, float]:
-        """Since when the repositories are watched that came later than their account."""
-        before = self._names.get(account, names)
-        joined = self._joined.setdefault(account, {})
-        if names is not before:
-            new = dict.fromkeys(frozenset(names).difference(before), now)
-            kept = joined.keys() & frozenset(names)
-            joined = self._joined[account] = {name: joined[name] for name in kept} | new
-        self._names[account] = names
-        return joined
-
     def _watched(self, member: Member) -> WatchedAccount:
         app, account = self._app, member.account
         now, repositories = app.clock(), member.repositories
-        since = self._note_account(account, now)
+        seen = self._seen.setdefault(account.name, _Seen(account, repositories.names, now))
+        seen.note_account(account, now)
+        seen.note_names(repositories.names, now)
         return WatchedAccount(
             name=account.name,
             registry=account.registry.name,
             statuses=tuple(app.board.get(account.name, n) for n in repositories.names),
             limit=stale_limit(account, now),
             is_parked=member.client.parked_until is not None,
-            since=since if self._is_daemon else None,
-            joined=self._note_names(account.name, repositories.names, now),
+            since=seen.since if self._is_daemon else None,
+            joined=seen.joined,
             catalog=repositories.status if repositories.needs_catalog else None,
         )
 
