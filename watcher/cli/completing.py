@@ -69,3 +69,11 @@ notifiers = _completion(lambda config, _: (each.name for each in config.notifier
 repositories = _completion(lambda config, _: (repository for _, repository in _places(config)))
 selections = _completion(_selections)
 events = _completion(_events)
+
+selected = click.argument(
+    "selection",
+    required=False,
+    metavar="[ACCOUNT[/REPOSITORY]]",
+    shell_complete=selections,
+)
+"""The account or repository that a command is about; all where none is named."""

@@ -34,12 +34,7 @@ patience = click.option(
 
 
 @command("poll", short_help="Poll now.")
-@click.argument(
-    "selection",
-    required=False,
-    metavar="[ACCOUNT[/REPOSITORY]]",
-    shell_complete=completing.selections,
-)
+@completing.selected
 @patience
 @pass_invocation
 def poll(invocation: Invocation, selection: str | None, seconds: int) -> int:

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 
 @command("status", short_help="Repositories and how they fare.")
-@click.argument(
-    "selection",
-    required=False,
-    metavar="[ACCOUNT[/REPOSITORY]]",
-    shell_complete=completing.selections,
-)
+@completing.selected
 @click.option(
     "--hosts", "of_hosts", is_flag=True, help="Registries instead: parked until, still allowed."
 )
@@ -153,12 +148,7 @@ def watched(config: Config, account: Account, store: Store | None) -> list[Repos
 
 
 @command("activity", short_help="What was seen, and what became of it.")
-@click.argument(
-    "selection",
-    required=False,
-    metavar="[ACCOUNT[/REPOSITORY]]",
-    shell_complete=completing.selections,
-)
+@completing.selected
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--deliveries", is_flag=True, help="Webhooks that came, instead of changes.")
 @pass_invocation
