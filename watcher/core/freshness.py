@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from watcher.core.health import STALE_INTERVALS, is_overdue
 from watcher.core.notice import NoticeEvent, Trouble
-from watcher.core.poll import CatalogStatus, RepositoryStatus
+from watcher.core.poll import CATALOG, CatalogStatus, RepositoryStatus
 from watcher.core.schedule import LONGEST_BACKOFF
 from watcher.core.times import rfc3339
 
@@ -215,5 +215,4 @@ def _of_catalog(account: WatchedAccount, now: float) -> Trouble:
 
 
 def _subject_of_catalog(account: WatchedAccount) -> str:
-    """No repository's name begins with an underscore."""
-    return f"{account.name}/_catalog"
+    return f"{account.name}/{CATALOG}"

@@ -11,6 +11,9 @@ from watcher.core.change import Change, Quarantine, TriggerState
 from watcher.core.pipeline import NewExecution
 from watcher.core.verdict import Decision
 
+CATALOG = "_catalog"
+"""An account's catalog where repositories are named; none of these begins with an underscore."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollRecord:

@@ -14,10 +14,8 @@ from datetime import timedelta
 
 from watcher.core import schedule
 from watcher.core.account import Account
-from watcher.core.poll import RepositoryStatus
+from watcher.core.poll import CATALOG, RepositoryStatus
 from watcher.engine.board import StatusBoard
-
-CATALOG = "_catalog"  # as a key; no repository name begins with an underscore
 
 _REST = timedelta(seconds=15)
 """The metronome comes once a second: between two looks so far apart this process could not run, or

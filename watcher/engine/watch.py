@@ -16,7 +16,7 @@ from watcher.core import schedule
 from watcher.core.account import Account
 from watcher.core.health import repository_state
 from watcher.core.hint import Hint
-from watcher.core.poll import RepositoryState, RepositoryStatus
+from watcher.core.poll import CATALOG, RepositoryState, RepositoryStatus
 from watcher.engine.board import StatusBoard
 from watcher.engine.hinted import Hinted
 from watcher.engine.overdue import Overdue
@@ -24,7 +24,7 @@ from watcher.engine.poll_outcome import PollOutcome, Purpose
 from watcher.engine.poller import Poller
 from watcher.engine.progress import Progress
 from watcher.engine.repositories import RepositoryList
-from watcher.engine.timetable import CATALOG, Timetable, key_of
+from watcher.engine.timetable import Timetable, key_of
 from watcher.engine.work_queue import WorkQueue
 from watcher.errors import WatcherError
 from watcher.registry.budgets.limits import Priority
